@@ -690,6 +690,11 @@ const LeaseRecord* TrialQueue::lease(LeaseId id) const {
   return found == leases_.end() ? nullptr : &found->second;
 }
 
+const WorkerFacts* TrialQueue::worker(const std::string& instance) const {
+  const auto found = workers_.find(instance);
+  return found == workers_.end() ? nullptr : &found->second.facts;
+}
+
 std::vector<LeaseId> TrialQueue::LeasesOf(const std::string& instance) const {
   const auto found = workers_.find(instance);
   if (found == workers_.end()) return {};

@@ -208,6 +208,7 @@ class TrialQueue {
   bool knows(TrialId trial) const { return trials_.count(trial) != 0; }
   const LeaseRecord* lease(LeaseId lease) const;  // nullptr: not live
   std::vector<LeaseId> LeasesOf(const std::string& instance) const;
+  const WorkerFacts* worker(const std::string& instance) const;  // nullptr: not known
   // Live and replaced instances.
   struct WorkerView {
     std::string instance{};
