@@ -232,6 +232,10 @@ class Ledger {
   // Empty when commits go through; else the reason, for people.
   virtual std::string Health() const = 0;
 
+  // Commits what can be committed, runs what waits for that, and drops the rest.
+  // Nothing may be appended afterwards. Blocks for well under 5 s.
+  virtual void Close() = 0;
+
   // Reads of what is committed; they may take milliseconds.
   virtual absl::StatusOr<std::vector<EventRow>> Events(const EventFilter& filter,
                                                        int64_t after_event_id, int limit) = 0;

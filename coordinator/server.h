@@ -11,12 +11,14 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/coordinator_options.h"
 
 namespace isoflop {
 
 class Coordinator;
+class Ledger;
 
 struct ServerOptions {
   // The SQLite file; made, with its folder (0700), when it is not there.
@@ -37,6 +39,9 @@ struct ServerOptions {
   std::function<void(const std::string& line)> log;
 };
 
+// What can be refused before the store is touched. InvalidArgument.
+absl::Status CheckServerOptions(const ServerOptions& options);
+
 class Server {
  public:
   // Takes the store's lock, recovers and listens. The status says what to do:
@@ -44,6 +49,11 @@ class Server {
   // the schema is newer. PermissionDenied: a folder or file that others can
   // write. InvalidArgument: the addresses.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
+
+  // The same on a ledger of the caller's (simulations); the options about the
+  // store are not used.
+  static absl::StatusOr<std::unique_ptr<Server>> StartOn(std::unique_ptr<Ledger> ledger,
+                                                         ServerOptions options);
 
   // Shuts down.
   ~Server();
