@@ -262,10 +262,11 @@ absl::Status TrialQueue::Renew(const std::string& instance, const WorkerFacts* f
   }
   worker.last_heard = now;
   worker.draining = draining;
-  worker.free_slots.clear();
+  worker.proven_free.clear();
   for (const SlotFacts& slot : worker.facts.slots) {
-    if (free_slots.count(slot.index) != 0) worker.free_slots.insert(slot.index);
+    if (free_slots.count(slot.index) != 0) worker.proven_free.insert(slot.index);
   }
+  worker.free_slots = worker.proven_free;
   for (const LeaseId id : worker.leases) {
     LeaseRecord& lease = leases_.at(id);
     MarkOverdue(lease, false, now);
@@ -540,7 +541,12 @@ void TrialQueue::EndLease(LeaseId id, AttemptEnd end, absl::Time now) {
   LeaveLine(of);
   const auto worker = workers_.find(lease.instance);
   const std::string host = worker == workers_.end() ? "" : worker->second.facts.host;
-  if (worker != workers_.end()) worker->second.leases.erase(id);
+  if (worker != workers_.end()) {
+    worker->second.leases.erase(id);
+    for (const uint32_t slot : lease.slots) {
+      if (worker->second.proven_free.count(slot) != 0) worker->second.free_slots.insert(slot);
+    }
+  }
   studies_[lease.study].leased_slots -= static_cast<int>(lease.slots.size());
   leases_.erase(id);
 

@@ -255,7 +255,8 @@ class TrialQueue {
     bool suspended = false;
     absl::Time last_heard{};
     absl::Time facts_at{};
-    std::set<uint32_t> free_slots{};
+    std::set<uint32_t> proven_free{};  // as it said last
+    std::set<uint32_t> free_slots{};   // of these, not under a lease
     std::set<LeaseId> leases{};
   };
   struct StudyEntry {
