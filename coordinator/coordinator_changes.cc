@@ -55,6 +55,9 @@ void Coordinator::Impl::SetStudyState(StudyInfo& study, StudyState state,
   study.row.state_reason = reason;
   PutPolicy(study, Now());
   Write(SetStudyStateOp{study.row.id, state, reason});
+  if (state == StudyState::kDone) {
+    AddEvent(study.row.id, TrialId(), "", "study_done", study.row.name);
+  }
   wake_ = true;
 }
 
@@ -102,7 +105,6 @@ void Coordinator::Impl::NoteTrialChanged(TrialId trial) {
     AddEvent(study.row.id, trial, info.last_worker, ToString(after.state), std::move(detail));
     if (study.unfinished == 0 && study.row.state == StudyState::kActive) {
       SetStudyState(study, StudyState::kDone, "");
-      AddEvent(study.row.id, TrialId(), "", "study_done", study.row.name);
     }
     return;
   }

@@ -192,6 +192,9 @@ void Coordinator::Impl::Synchronize(const wire::SynchronizeRequest& request,
            absl::AbortedError(absl::StrCat("superseded by request ", request.sync_number())));
     session.pending.reset();
   }
+  // The first word of an instance is answered at once: the epoch in the answer
+  // makes one that we do not know (any more) introduce itself.
+  const bool is_first_word = session.highest_sync == 0;
   session.highest_sync = request.sync_number();
   if (const auto old = sessions_.find(request.previous_instance());
       old != sessions_.end() && old->first != instance) {
@@ -203,7 +206,7 @@ void Coordinator::Impl::Synchronize(const wire::SynchronizeRequest& request,
   }
 
   SyncNews news;
-  news.answer_now = free != session.last_free && !free.empty();
+  news.answer_now = is_first_word || (free != session.last_free && !free.empty());
   session.last_free = free;
   if (facts) {
     if (!session.introduced) {
@@ -231,7 +234,8 @@ void Coordinator::Impl::Synchronize(const wire::SynchronizeRequest& request,
     news.answer_now = true;
   }
   for (const LeaseId id : queue_.LeasesOf(instance)) {
-    if (listed.count(id) == 0 && queue_.MaybeWithdraw(id, now)) news.answer_now = true;
+    if (listed.count(id) != 0) continue;
+    if (queue_.MaybeWithdraw(id, now) || !queue_.EnsureSlots(id, now)) news.answer_now = true;
   }
   WriteChanges();
   GrantAll(instance, now);
@@ -473,7 +477,10 @@ bool Coordinator::Impl::HasSomethingToSay(const std::string& instance, const Ses
                                           const std::set<LeaseId>& listed, absl::Time now) const {
   for (const LeaseId id : queue_.LeasesOf(instance)) {
     const LeaseRecord* lease = queue_.lease(id);
-    if (listed.count(id) == 0) return true;
+    if (listed.count(id) == 0) {
+      if (lease->slots.empty()) continue;  // told once its worker has introduced itself
+      return true;
+    }
     const auto live = live_.find(id);
     if (lease->wish != LeaseWish::kRun) {
       const auto told = session.told.find(id);
@@ -531,6 +538,7 @@ void Coordinator::Impl::Complete(const std::string& instance, Session& session,
   session.told.clear();
   for (const LeaseId id : queue_.LeasesOf(instance)) {
     const LeaseRecord lease = queue_.LeaseToTell(id);
+    if (listed.count(id) == 0 && lease.slots.empty()) continue;
     const LiveLease& live = live_[id];
     wire::DesiredLease* desired = response.add_desired();
     desired->set_lease_id(id.value());

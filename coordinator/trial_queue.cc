@@ -506,6 +506,28 @@ bool TrialQueue::MaybeWithdraw(LeaseId id, absl::Time now) {
   return true;
 }
 
+bool TrialQueue::EnsureSlots(LeaseId id, absl::Time now) {
+  LeaseRecord& lease = leases_.at(id);
+  WorkerEntry& worker = workers_.at(lease.instance);
+  if (!lease.slots.empty() || !worker.introduced) return true;
+  const Entry& of = entry(lease.trial);
+  std::vector<uint32_t> slots = PickSlots(of, worker, true);
+  if (static_cast<int>(slots.size()) == of.facts.slots) {
+    for (const uint32_t slot : slots) worker.free_slots.erase(slot);
+    studies_.at(lease.study).leased_slots += of.facts.slots;
+    lease.slots = std::move(slots);
+    return true;
+  }
+  if (lease.acknowledged) return true;
+  EndLease(id,
+           {.outcome = TrialOutcome::kPreempted,
+            .detail = "no free slot for it after a restart",
+            .was_acknowledged = false,
+            .was_withdrawn = true},
+           now);
+  return false;
+}
+
 LeaseRecord TrialQueue::LeaseToTell(LeaseId id) const {
   LeaseRecord lease = leases_.at(id);
   if (!lease.resume) {

@@ -177,6 +177,10 @@ class TrialQueue {
   // when nobody wants it there any more (paused, draining, cancelled). False:
   // it should be told again.
   bool MaybeWithdraw(LeaseId lease, absl::Time now);
+  // A lease of before a restart has no slots in the store. One that its worker
+  // does not list is given free ones again, or, if nobody took it up and there
+  // are none, ends free of charge (false).
+  bool EnsureSlots(LeaseId lease, absl::Time now);
   // A live lease as its worker should hear it (again).
   LeaseRecord LeaseToTell(LeaseId lease) const;
   // Ends the attempt under `lease`. FailedPrecondition: the lease has ended or

@@ -462,6 +462,24 @@ TEST_F(CoordinatorTest, AfterARestartALiveLeaseIsDesiredAgainAndNothingIsTrained
   EXPECT_EQ(TrialNow(1).attempt(), 1);
 }
 
+TEST_F(CoordinatorTest, AnAssignmentWhoseAnswerWasLostInARestartIsToldAgainWithSlots) {
+  Submit("s", {Trial("a")});
+  const int64_t lease = Assigned(SendAndCommit(Word("w")));
+  Crash();
+  // Its slots are not known before it introduces itself, which the new epoch
+  // makes it do.
+  wire::SynchronizeRequest stranger = Word("w");
+  stranger.clear_worker();
+  const SyncReply first_word = SendAndCommit(stranger);
+  ASSERT_TRUE(first_word->is_there());
+  EXPECT_EQ((*first_word)->desired_size(), 0);
+  EXPECT_EQ((*first_word)->coordinator_epoch(), 2);
+  const SyncReply reply = SendAndCommit(Word("w"));
+  EXPECT_EQ(Assigned(reply), lease);
+  ASSERT_EQ((*reply)->desired_size(), 1);
+  EXPECT_EQ((*reply)->desired(0).assignment().slots_size(), 1);
+}
+
 TEST_F(CoordinatorTest, WhatWasNotCommittedBeforeACrashIsSaidAgain) {
   Submit("s", {Trial("a")});
   const int64_t lease = Assigned(SendAndCommit(Word("w")));

@@ -212,6 +212,7 @@ class MemoryLedger final : public Ledger {
     RecoveredLease& live = disk_->live[op.lease.id];
     live.lease = op.lease;
     live.lease.resume.reset();
+    live.lease.slots.clear();  // the store keeps none
     live.host = op.worker_host;
   }
   void Apply(AcknowledgeLeaseOp& op) { disk_->live.at(op.lease).lease.acknowledged = true; }
