@@ -22,11 +22,11 @@ std::string ToString(StudyState state) {
 
 // ---- the way in and the way out ----
 
-Coordinator::Impl::Room::Room(Impl* impl) : impl_(impl) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  impl_->mu_.Lock();
+Coordinator::Impl::Room::Room(Impl* impl) : impl_(impl) {
+  impl_->mu_.lock();
 }
 
-Coordinator::Impl::Room::~Room() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+Coordinator::Impl::Room::~Room() {
   Impl& impl = *impl_;
   const absl::Time now = impl.Now();
   impl.WriteChanges();
@@ -43,7 +43,7 @@ Coordinator::Impl::Room::~Room() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   }
   impl.when_committed_.clear();
   std::vector<std::function<void()>> at_once = std::exchange(impl.at_once_, {});
-  impl.mu_.Unlock();
+  impl.mu_.unlock();
   for (auto& answer : at_once) answer();
 }
 
@@ -179,12 +179,12 @@ void Coordinator::Impl::Stop() {
 }
 
 std::string Coordinator::Impl::DebugString() const {
-  absl::MutexLock lock(&mu_);
+  const std::lock_guard lock(mu_);
   return queue_.DebugString(Now());
 }
 
 void Coordinator::Impl::CheckInvariantsForTesting() const {
-  absl::MutexLock lock(&mu_);
+  const std::lock_guard lock(mu_);
   queue_.CheckInvariantsForTesting();
   for (const auto& [id, study] : studies_) {
     const auto unfinished = std::count_if(

@@ -4,15 +4,16 @@
 #ifndef ISOFLOP_TESTS_COORDINATOR_MEMORY_LEDGER_H_
 #define ISOFLOP_TESTS_COORDINATOR_MEMORY_LEDGER_H_
 
+#include <condition_variable>
 #include <deque>
 #include <map>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "coordinator/ledger.h"
 #include "gtest/gtest.h"
 #include "study/status_macros.h"
@@ -46,7 +47,7 @@ class MemoryLedger final : public Ledger {
   ~MemoryLedger() override { Close(); }
 
   absl::StatusOr<LedgerSnapshot> Load() override {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     LedgerSnapshot out;
     out.store_id = disk_->store_id;
     out.epoch = ++disk_->epoch;
@@ -70,36 +71,39 @@ class MemoryLedger final : public Ledger {
     return out;
   }
   uint64_t Append(std::vector<LedgerOp> batch) override {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     ISOFLOP_CHECK(!closed_, "appended after Close");
     queue_.push_back(std::move(batch));
+    changed_.notify_one();
     return ++appended_;
   }
   bool HasRoom(size_t) const override {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     return has_room_;
   }
   void WhenDurable(uint64_t number, std::function<void()> then) override {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     ISOFLOP_CHECK(waiting_.empty() || waiting_.back().first <= number, "numbers fall");
     waiting_.emplace_back(number, std::move(then));
+    changed_.notify_one();
   }
   std::string Health() const override {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     return health_;
   }
   void Close() override {
     {
-      absl::MutexLock lock(&mu_);
+      const std::lock_guard lock(mu_);
       if (closed_ && !thread_.joinable()) return;
       closed_ = true;
+      changed_.notify_one();
     }
     if (thread_.joinable()) thread_.join();
     Commit();
   }
   absl::StatusOr<std::vector<EventRow>> Events(const EventFilter& filter, int64_t after,
                                                int limit) override {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     std::vector<EventRow> out;
     for (const EventRow& event : disk_->events) {
       if (event.id > after && static_cast<int>(out.size()) < limit &&
@@ -112,7 +116,7 @@ class MemoryLedger final : public Ledger {
     return out;
   }
   absl::StatusOr<std::string> LogTail(TrialId trial, int) override {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     for (auto it = disk_->log_tails.rbegin(); it != disk_->log_tails.rend(); ++it) {
       if (disk_->trial_of.at(it->first) == trial) return it->second;
     }
@@ -132,11 +136,11 @@ class MemoryLedger final : public Ledger {
   void Commit() {
     std::vector<std::function<void()>> ready;
     {
-      absl::MutexLock lock(&mu_);
+      const std::lock_guard lock(mu_);
       if (health_.empty()) {
         for (std::vector<LedgerOp>& batch : queue_) {
           for (LedgerOp& op : batch) {
-            std::visit([this](auto& some) ABSL_NO_THREAD_SAFETY_ANALYSIS { Apply(some); }, op);
+            std::visit([this](auto& some) { Apply(some); }, op);
           }
           ++disk_->commits;
           ++committed_;
@@ -152,17 +156,18 @@ class MemoryLedger final : public Ledger {
   }
   // What was not committed is gone.
   void Crash() {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     closed_ = true;
     queue_.clear();
     waiting_.clear();
   }
   void set_health(std::string health) {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     health_ = std::move(health);
+    changed_.notify_one();
   }
   void set_has_room(bool has_room) {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mu_);
     has_room_ = has_room;
   }
 
@@ -170,12 +175,11 @@ class MemoryLedger final : public Ledger {
   void Run() {
     while (true) {
       {
-        absl::MutexLock lock(&mu_);
-        const auto has_work = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        std::unique_lock lock(mu_);
+        changed_.wait(lock, [this] {
           return closed_ || (!queue_.empty() && health_.empty()) ||
                  (!waiting_.empty() && waiting_.front().first <= committed_);
-        };
-        mu_.Await(absl::Condition(&has_work));
+        });
         if (closed_) return;
       }
       Commit();
@@ -254,15 +258,16 @@ class MemoryLedger final : public Ledger {
   void Apply(AddEventOp& op) { disk_->events.push_back(op.event); }
   void Apply(StaleReportOp&) { ++disk_->stale_reports; }
 
-  mutable absl::Mutex mu_;
-  MemoryDisk* const disk_;
-  std::deque<std::vector<LedgerOp>> queue_ ABSL_GUARDED_BY(mu_);
-  std::deque<std::pair<uint64_t, std::function<void()>>> waiting_ ABSL_GUARDED_BY(mu_);
-  uint64_t appended_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t committed_ ABSL_GUARDED_BY(mu_) = 0;
-  std::string health_ ABSL_GUARDED_BY(mu_);
-  bool has_room_ ABSL_GUARDED_BY(mu_) = true;
-  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  mutable std::mutex mu_;
+  std::condition_variable changed_;
+  MemoryDisk* const disk_;  // guarded by mu_, as all below
+  std::deque<std::vector<LedgerOp>> queue_;
+  std::deque<std::pair<uint64_t, std::function<void()>>> waiting_;
+  uint64_t appended_ = 0;
+  uint64_t committed_ = 0;
+  std::string health_;
+  bool has_room_ = true;
+  bool closed_ = false;
   std::thread thread_;
 };
 
