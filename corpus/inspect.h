@@ -32,7 +32,7 @@ struct DataInspection {
   std::string dataset_sha256;     // prepared data sets only
   std::optional<std::int64_t> min_id, max_id;  // tokens only
   // Entropies in nats a token, plug-in estimates over all tokens: what a table
-  // of counts reaches. Of pairs: H(next | previous), where V^2 <= 2^26.
+  // of counts reaches. Of pairs: H(next | previous), where V^2 <= 2^24.
   double unigram_entropy_nats = 0;
   std::optional<double> bigram_entropy_nats;
   std::optional<double> entropy_rate_nats;  // synthetic: the exact one
