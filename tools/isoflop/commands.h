@@ -1,0 +1,14 @@
+// One function a command: puts the command's flags on `app` and returns its body.
+// Each stands in tools/isoflop/<name>_command.cc; commands.cc has the table.
+#ifndef ISOFLOP_TOOLS_ISOFLOP_COMMANDS_H_
+#define ISOFLOP_TOOLS_ISOFLOP_COMMANDS_H_
+
+#include "tools/isoflop/command.h"
+
+namespace isoflop {
+
+// (declarations in the order of `isoflop --help`)
+
+}  // namespace isoflop
+
+#endif  // ISOFLOP_TOOLS_ISOFLOP_COMMANDS_H_
