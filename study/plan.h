@@ -49,6 +49,9 @@ struct Plan {
   CountConvention count = CountConvention::kNonEmbeddingPlusHead;
   FlopsConvention flops = FlopsConvention::k6nd;
   int64_t unique_tokens = 0;
+  std::vector<int64_t> seeds;
+  std::string slot_kind;  // "gpu", "cpu", "any"
+  int slots_available = 1;  // that the makespan is told for
   std::vector<PlannedTrial> trials;  // trunks by shape, then cells by budget, size, seed
   std::vector<LeftOutCell> left_out;
   std::vector<std::string> warnings;
