@@ -1,0 +1,112 @@
+// A checkpoint: a folder `step-<8 digits>` from which a trial goes on exactly.
+//
+//   model.safetensors      fp32 master weights by parameter name
+//   optimizer.safetensors  the moments, `m.<name>` and `v.<name>`
+//   state.json             CheckpointState
+//   manifest.json          size and SHA-256 of each of the three; its own SHA-256
+//                          goes with the checkpoint's event
+//
+// A folder is either whole or named `.tmp`. Reading it always checks every byte.
+// No Torch here: tensors are flat host buffers in the order of the layout.
+#ifndef ISOFLOP_WORKER_TRAINER_CHECKPOINT_H_
+#define ISOFLOP_WORKER_TRAINER_CHECKPOINT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "study/trial_spec.h"
+#include "worker/trainer/parameter_layout.h"
+
+namespace isoflop {
+
+inline constexpr int kCheckpointFormat = 1;
+
+// Everything beside the tensors that a resume needs or checks. Random numbers
+// need no state: the order of the data and the dropout of a step are functions
+// of (seed, step, rank).
+struct CheckpointState {
+  std::string fingerprint;   // of the trial that wrote it
+  std::string lineage;
+  int64_t step = 0;          // updates done
+  int64_t tokens = 0;        // target tokens of all ranks since step 0
+  double smoothed_loss_nats = 0;  // DivergenceWatch; NaN before the first loss
+  int64_t steps_above = 0;
+  bool resumed_exact = true;  // false: somewhere on the way to this step, a
+                              // resume was within the tolerance, not bitwise
+  // What must be the same for a bitwise resume:
+  int64_t micro_batch_sequences = 0;
+  int64_t accumulation_steps = 0;
+  int world_size = 1;
+  int threads = 1;
+  std::string device;         // "cpu: <model>", "cuda: <name>"
+  std::string torch_version;
+  std::string code_version;
+  std::string dataset_sha256;
+
+  friend bool operator==(const CheckpointState&, const CheckpointState&) = default;
+};
+
+// The tensors, each layout.total floats in flat order.
+struct CheckpointTensors {
+  const float* weights = nullptr;
+  const float* first_moments = nullptr;   // m of AdamW
+  const float* second_moments = nullptr;  // v
+};
+struct CheckpointTargets {
+  float* weights = nullptr;
+  float* first_moments = nullptr;
+  float* second_moments = nullptr;
+};
+
+// "step-00000800".
+std::string CheckpointName(int64_t step);
+
+struct WrittenCheckpoint {
+  std::string path;             // <folder>/step-<8 digits>
+  std::string manifest_sha256;  // lower-case hex
+  int64_t bytes = 0;            // of the four files
+};
+
+// Writes the checkpoint into `folder`, which exists: files and folder are synced
+// under the name with `.tmp`, then it is renamed. One of the same name that is
+// there already is replaced in one step. On an error (ResourceExhausted: the disk
+// is full; Unavailable, PermissionDenied) nothing is left behind, and the message
+// names file and cure. Blocks on the disk; thread-safe for different folders.
+absl::StatusOr<WrittenCheckpoint> WriteCheckpoint(const std::string& folder, const ParameterLayout& layout,
+                                                  const CheckpointState& state, const CheckpointTensors& tensors);
+
+// Reads state.json of the checkpoint at `path` after checking size and SHA-256 of
+// all its files. DataLoss names the bad file: "step-00000800:
+// model.safetensors: sha256 differs". NotFound: no such folder, or one of its
+// files is missing (also a torn checkpoint: the agent gives the one before).
+absl::StatusOr<CheckpointState> VerifyCheckpoint(const std::string& path);
+
+// As VerifyCheckpoint, but trusts the data of the tensors: for the ranks beside
+// the one that verifies.
+absl::StatusOr<CheckpointState> ReadCheckpointState(const std::string& path);
+
+// Fills `targets` from a checkpoint that was verified. InvalidArgument: it holds
+// other tensors than `layout` (names and both shapes in the message).
+absl::Status ReadCheckpointTensors(const std::string& path, const ParameterLayout& layout,
+                                   const CheckpointTargets& targets);
+
+// What a checkpoint is to a trial.
+enum class ResumeKind {
+  kContinue,  // same lineage, at a step not beyond the trial's own
+  kBranch,    // the trunk of a branch, at its branch step
+};
+
+// InvalidArgument (exit 78) says which lineage and step stand in `state` and which
+// the trial takes.
+absl::StatusOr<ResumeKind> CheckResume(const CheckpointState& state, const TrialSpec& trial);
+
+// "" when going on as `now` (whose trial, step and loss are not looked at) is
+// bitwise the same as going on as `then` was; else what differs, for a note:
+// "world_size 2, was 1; threads 1, was 2".
+std::string WhyNotBitwise(const CheckpointState& then, const CheckpointState& now);
+
+}  // namespace isoflop
+
+#endif  // ISOFLOP_WORKER_TRAINER_CHECKPOINT_H_
