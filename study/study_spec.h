@@ -201,8 +201,8 @@ struct EvaluationSpec {
 
 // --- where it runs ----------------------------------------------------------
 
-enum class SlotKind { kGpu, kCpu, kAny };
-std::string ToString(SlotKind kind);  // "gpu", "cpu", "any"
+enum class SlotChoice { kGpu, kCpu, kAny };
+std::string ToString(SlotChoice kind);  // "gpu", "cpu", "any"
 
 struct SlotsPerTrial {
   bool is_auto = true;
@@ -212,7 +212,7 @@ struct SlotsPerTrial {
 };
 
 struct ResourcesSpec {
-  SlotKind slot = SlotKind::kGpu;
+  SlotChoice slot = SlotChoice::kGpu;
   SlotsPerTrial slots_per_trial;
 };
 
