@@ -1,0 +1,34 @@
+// What an analysis is asked to do: the study's `analysis:` keys and what the
+// command line adds.
+#ifndef ISOFLOP_ANALYSIS_ANALYSIS_OPTIONS_H_
+#define ISOFLOP_ANALYSIS_ANALYSIS_OPTIONS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "study/param_counts.h"
+#include "study/study_spec.h"
+
+namespace isoflop {
+
+struct AnalysisOptions {
+  // Options that affect results.
+  AnalysisSpec spec;  // form, objective, delta, outliers, bootstrap, levels, goal, ...
+  CountConvention count = CountConvention::kNonEmbeddingPlusHead;
+  FlopsConvention flops = FlopsConvention::k6nd;
+  // Budgets in FLOPs that the optimal and the efficiency table must have a row
+  // for.
+  std::vector<double> budgets;
+  // The evaluation set that losses must come from; empty: all must share one.
+  std::string eval_sha256;
+  // N*(C) further than 3 decades beyond the largest C kept.
+  bool allow_extrapolation = false;
+
+  // Options that affect speed only.
+  int threads = 0;  // of the bootstrap; 0: one a core
+};
+
+}  // namespace isoflop
+
+#endif  // ISOFLOP_ANALYSIS_ANALYSIS_OPTIONS_H_

@@ -1,0 +1,52 @@
+// The forms of L(N, D) and their values.
+//
+// Legend of the formulas: N parameters, D tokens trained, L loss in nats a
+// token (or bits a byte, if the analysis was asked for those); logarithms are
+// natural.
+//
+// Pure functions; thread-safe.
+#ifndef ISOFLOP_ANALYSIS_LOSS_LAW_H_
+#define ISOFLOP_ANALYSIS_LOSS_LAW_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace isoflop {
+
+enum class LawForm {
+  kChinchilla,       // E + A N^-alpha + B D^-beta (Hoffmann et al. 2022, eq. 10)
+  kTied,             // the same with alpha = beta
+  kGadre,            // tied in other coordinates (Gadre et al. 2024)
+  kKaplan,           // [(Nc/N)^s + Dc/D]^kappa (Kaplan et al. 2020, eq. 1.5)
+  kMultiplicative,   // E + A N^-alpha D^-beta
+  kDataConstrained,  // chinchilla with effective N', D' (Muennighoff et al. 2023)
+};
+// "chinchilla", "tied", "gadre", "kaplan", "multiplicative", "data_constrained".
+std::string ToString(LawForm form);
+std::optional<LawForm> ParseLawForm(absl::string_view text);
+
+// A form with its parameters: a plain value.
+struct LossLaw {
+  LawForm form = LawForm::kChinchilla;
+  double E = 0;
+  double A = 0;
+  double B = 0;
+  double alpha = 0;
+  double beta = 0;
+
+  // L at `params` N > 0 and `tokens` D > 0.
+  double LossAt(double params, double tokens) const;
+
+  // Exponents of N*(C), D*(C) and L*(C) - E under C = 6ND.
+  double a() const { return beta / (alpha + beta); }
+  double b() const { return alpha / (alpha + beta); }
+  double gamma() const { return alpha * beta / (alpha + beta); }
+
+  friend bool operator==(const LossLaw&, const LossLaw&) = default;
+};
+
+}  // namespace isoflop
+
+#endif  // ISOFLOP_ANALYSIS_LOSS_LAW_H_
