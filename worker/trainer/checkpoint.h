@@ -78,13 +78,13 @@ absl::StatusOr<WrittenCheckpoint> WriteCheckpoint(const std::string& folder, con
                                                   const CheckpointState& state, const CheckpointTensors& tensors);
 
 // Reads state.json of the checkpoint at `path` after checking size and SHA-256 of
-// all its files. DataLoss names the bad file: "step-00000800:
-// model.safetensors: sha256 differs". NotFound: no such folder, or one of its
-// files is missing (also a torn checkpoint: the agent gives the one before).
+// all its files. DataLoss names the folder and the bad file, "step-00000800:
+// model.safetensors: sha256 differs ..."; NotFound: no such folder. Both are exit
+// 75 with kind `checkpoint`: the next attempt is given the checkpoint before.
 absl::StatusOr<CheckpointState> VerifyCheckpoint(const std::string& path);
 
-// As VerifyCheckpoint, but trusts the data of the tensors: for the ranks beside
-// the one that verifies.
+// As VerifyCheckpoint, but without reading the tensors' files: for the ranks
+// beside the one that verifies.
 absl::StatusOr<CheckpointState> ReadCheckpointState(const std::string& path);
 
 // Fills `targets` from a checkpoint that was verified. InvalidArgument: it holds

@@ -62,7 +62,7 @@ class CheckpointWriter {
 
  private:
   void Run();
-  void WriteOne(const CheckpointJob& job);
+  absl::Status WriteOne(const CheckpointJob& job);
 
   // Constant after construction.
   const std::string folder_;

@@ -61,7 +61,7 @@ class GradientBuckets {
 
  private:
   void Ready(int entry);
-  void SendReady(bool all);
+  void Send(bool all);
 
   // Constant after construction.
   Parameters& parameters_;
