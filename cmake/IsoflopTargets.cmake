@@ -61,3 +61,16 @@ function(isoflop_test name)
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
     ENVIRONMENT "${ARG_ENV}" SKIP_REGULAR_EXPRESSION "ISOFLOP_WHOLE_TEST_SKIPPED")
 endfunction()
+
+# Defines the target isoflop_git_version once, whichever program asks first: it
+# writes generated/isoflop_git_version.h at each build.
+function(isoflop_git_version_target)
+  if(TARGET isoflop_git_version)
+    return()
+  endif()
+  add_custom_target(isoflop_git_version
+    COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
+      -DBUILD_TYPE=${CMAKE_BUILD_TYPE} -DOUT=${PROJECT_BINARY_DIR}/generated/isoflop_git_version.h
+      -P ${PROJECT_SOURCE_DIR}/cmake/GitVersion.cmake
+    BYPRODUCTS ${PROJECT_BINARY_DIR}/generated/isoflop_git_version.h)
+endfunction()

@@ -175,6 +175,7 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view start
   header.data_offset = 8 + static_cast<int64_t>(length);
   for (const auto& [name, value] : json.items()) {
     if (name == "__metadata__") {
+      if (!value.is_object()) return Bad(8, "__metadata__ is not an object");
       for (const auto& [key, words] : value.items()) {
         if (!words.is_string()) return Bad(8, absl::StrCat("__metadata__ '", key, "' is not a string"));
         header.metadata[key] = words.get<std::string>();

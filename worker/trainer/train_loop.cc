@@ -1,0 +1,527 @@
+#include "worker/trainer/train_loop.h"
+
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "corpus/eval_set.h"
+#include "corpus/permutation.h"
+#include "study/param_counts.h"
+#include "study/trial_text.h"
+#include "worker/trainer/batch_loader.h"
+#include "worker/trainer/check_trial.h"
+#include "worker/trainer/checkpoint_writer.h"
+#include "worker/trainer/cuda_device.h"
+#include "worker/trainer/device_facts.h"
+#include "worker/trainer/divergence.h"
+#include "worker/trainer/evaluation.h"
+#include "worker/trainer/faults.h"
+#include "worker/trainer/gradient_buckets.h"
+#include "worker/trainer/micro_batch.h"
+#include "worker/trainer/optimizer.h"
+#include "worker/trainer/rank_agreement.h"
+#include "worker/trainer/schedule.h"
+#include "worker/trainer/step_log.h"
+#include "worker/trainer/stop_signals.h"
+#include "worker/trainer/transformer.h"
+#include "worker/trainer/trial_failure.h"
+
+namespace isoflop {
+namespace {
+
+// A loss point every so many updates, and one after the first: its loss is that
+// of the untrained network.
+constexpr int64_t kStepsPerPoint = 10;
+// What an evaluation in between may cost, of the training since the last one.
+constexpr double kGlanceShare = 0.05;
+// A training token costs as much as this many evaluated ones.
+constexpr double kTrainToEvalCost = 3;
+
+// Seeds the dropout of one micro-step: a pure function, so that a resume needs no
+// state of a generator.
+uint64_t DropoutSeed(uint64_t seed, int64_t step, int rank, int64_t micro_step) {
+  uint64_t hash = SplitMix64(seed ^ 0xd09077u);
+  for (uint64_t part : {static_cast<uint64_t>(step), static_cast<uint64_t>(rank), static_cast<uint64_t>(micro_step)}) {
+    hash = SplitMix64(hash ^ part);
+  }
+  return hash;
+}
+
+// What a running sum of times and tokens says about speed.
+struct Meter {
+  int64_t tokens = 0;
+  absl::Duration busy, waiting;
+  double loss_sum = 0;
+  int64_t steps = 0;
+
+  double TokensPerSecond() const {
+    const double seconds = absl::ToDoubleSeconds(busy);
+    return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+  }
+};
+
+// The state of one trial on this rank. Parameters, model, optimiser and the rest
+// are members in the order in which they depend on one another.
+class TrialTrainer {
+ public:
+  TrialTrainer(const TrialSpec& trial, const TrainSetup& setup, EventWriter& events)
+      : trial_(trial),
+        setup_(setup),
+        env_(setup.environment),
+        events_(events),
+        started_at_(setup.now()),
+        parameters_(LayOutParameters(trial.model, trial.sequence_length), setup.device),
+        optimizer_(trial.optimizer, parameters_),
+        loader_(setup.dataset, trial, setup.communicator.rank(), setup.communicator.world_size()),
+        eval_set_(setup.dataset, trial.eval_sequence_length),
+        watch_(trial.model.vocab_size, trial.schedule.warmup_steps),
+        log_(setup.device) {
+    SetNumerics(setup.device, trial.deterministic);
+    InitializeParameters(trial.model, static_cast<uint64_t>(trial.seed), parameters_);
+    model_ = std::make_unique<Transformer>(trial.model, std::max(trial.sequence_length, trial.eval_sequence_length),
+                                           parameters_, trial.precision);
+    scale_ = at::scalar_tensor(1 / static_cast<double>(trial.batch_tokens()),
+                               at::TensorOptions().dtype(at::kFloat).device(setup.device));
+    if (!env_.checkpoint_dir.empty() && is_root()) {
+      writer_ = std::make_unique<CheckpointWriter>(env_.checkpoint_dir, parameters_.layout(), events);
+    }
+    last_checkpoint_at_ = started_at_;
+  }
+
+  int Run() {
+    CheckCounts();
+    Resume();
+    const absl::Status agreed = CheckRanksAgree(setup_.communicator, TrialText(trial_), parameters_, setup_.code_version);
+    if (!agreed.ok()) throw TrialFailure(kExitConfig, "config", std::string(agreed.message()));
+    SayStarted();
+    ChooseMicroBatch();
+    buckets_ = std::make_unique<GradientBuckets>(parameters_, setup_.communicator);
+    while (step_ < trial_.steps) {
+      Update();
+      ++step_;
+      Harvest(/*flush=*/step_ == trial_.steps);
+      if (stop_at_ && *stop_at_ <= step_ && step_ < trial_.steps) return Preempt();
+      Milestones();
+    }
+    return Finish();
+  }
+
+ private:
+  bool is_root() const { return setup_.communicator.rank() == 0; }
+  bool is_cuda() const { return setup_.device.is_cuda(); }
+
+  void CheckCounts() const {
+    const ParamCounts ours = parameters_.layout().Count();
+    const ParamCounts planned = CountParams(trial_.model, trial_.sequence_length);
+    if (ours == planned) return;
+    throw TrialFailure(kExitConfig, "config",
+                       absl::StrCat("the network has ", ours.total(), " parameters (blocks ", ours.blocks,
+                                    "), the planner counts ", planned.total(), " (blocks ", planned.blocks,
+                                    ")\ncure: planner and trainer are of two builds; install one"));
+  }
+
+  // -- Resume -------------------------------------------------------------
+
+  CheckpointState StateNow() const {
+    CheckpointState state;
+    state.fingerprint = Fingerprint(trial_);
+    state.lineage = Lineage(trial_);
+    state.step = step_;
+    state.tokens = step_ * trial_.batch_tokens();
+    state.smoothed_loss_nats = watch_.smoothed_loss_nats();
+    state.steps_above = watch_.steps_above();
+    state.resumed_exact = resumed_exact_;
+    state.micro_batch_sequences = micro_batch_;
+    state.accumulation_steps = micro_batch_ > 0 ? loader_.share() / micro_batch_ : 0;
+    state.world_size = setup_.communicator.world_size();
+    state.threads = at::get_num_threads();
+    state.device = DeviceName(setup_.device);
+    state.torch_version = TORCH_VERSION;
+    state.code_version = setup_.code_version;
+    state.dataset_sha256 = setup_.dataset.dataset_sha256();
+    return state;
+  }
+
+  void Resume() {
+    if (env_.resume_path.empty()) {
+      if (trial_.is_branch()) {
+        throw TrialFailure(kExitConfig, "config",
+                           absl::StrCat("a branch at step ", trial_.branch_step.value_or(0),
+                                        " without ISOFLOP_RESUME\ncure: set it to the trunk's checkpoint of that step"));
+      }
+      return;
+    }
+    const absl::StatusOr<CheckpointState> state =
+        is_root() ? VerifyCheckpoint(env_.resume_path) : ReadCheckpointState(env_.resume_path);
+    // A bad checkpoint is no fault of the trial: the next attempt gets the one before.
+    if (!state.ok()) throw TrialFailure(kExitTransient, "checkpoint", std::string(state.status().message()));
+    const absl::StatusOr<ResumeKind> kind = CheckResume(*state, trial_);
+    ThrowUnlessOk(kind.status(), "config");
+
+    at::NoGradGuard no_grad;
+    const auto host = [](const at::Tensor& flat) { return at::empty(flat.sizes(), at::kFloat); };
+    const at::Tensor weights = host(parameters_.weights()), first = host(optimizer_.first_moments()),
+                     second = host(optimizer_.second_moments());
+    ThrowUnlessOk(ReadCheckpointTensors(env_.resume_path, parameters_.layout(),
+                                        {weights.data_ptr<float>(), first.data_ptr<float>(), second.data_ptr<float>()}),
+                  "checkpoint");
+    parameters_.weights().copy_(weights);
+    optimizer_.first_moments().copy_(first);
+    optimizer_.second_moments().copy_(second);
+    optimizer_.SetUpdates(state->step);
+    model_->RefreshWeights();
+    step_ = state->step;
+    watch_.Restore(state->smoothed_loss_nats, state->steps_above);
+    resumed_ = *state;
+    resumed_exact_ = state->resumed_exact;
+  }
+
+  // -- Start --------------------------------------------------------------
+
+  void SayStarted() {
+    const ParamCounts counts = parameters_.layout().Count();
+    events_.Write(TrainerEvent("started")
+                      .Add("contract", 1)
+                      .Add("params_total", counts.total())
+                      .Add("params_embedding", counts.embedding)
+                      .Add("params_position", counts.position)
+                      .Add("params_head", counts.head)
+                      .Add("params_blocks", counts.blocks)
+                      .Add("flops_per_token", CountFlopsPerToken(trial_.model, trial_.sequence_length).exact_causal)
+                      .Add("resumed_step", step_)
+                      .Add("device", DeviceName(setup_.device))
+                      .Add("precision", ToString(trial_.precision))
+                      .Add("program", "isoflop-trainer " + setup_.code_version)
+                      .Add("dataset_sha256", setup_.dataset.dataset_sha256())
+                      .Add("tokenizer_sha256", setup_.dataset.tokenizer_sha256()));
+  }
+
+  // Forward and backward of `sequences` sequences of step 0, then everything back
+  // to zero. False: out of memory here, or less than a tenth of the memory left.
+  bool Fits(int64_t sequences) {
+    if (FaultDue("probe", step_ + 1, setup_.communicator.rank()) == "oom") return false;
+    if (!is_cuda()) return true;
+    const int device = setup_.device.index();
+    bool fits = false;
+    try {
+      CudaResetPeakMemory(device);
+      MicroStep(0, 0, sequences);
+      parameters_.gradients_with_riders().narrow(0, parameters_.size(), 1).item<float>();  // waits for the device
+      fits = static_cast<double>(CudaPeakMemoryBytes(device)) < 0.9 * static_cast<double>(CudaTotalMemoryBytes(device));
+    } catch (const c10::OutOfMemoryError&) {
+    }
+    if (!fits) CudaEmptyCache();
+    parameters_.ZeroGradients();
+    return fits;
+  }
+
+  void ChooseMicroBatch() {
+    const int64_t most = MostSequences(is_cuda(), trial_.sequence_length, env_.micro_batch_limit);
+    const std::vector<int64_t> choices = MicroBatchChoices(loader_.share(), most);
+    // The one of the checkpoint keeps a resume bitwise.
+    const bool kept = resumed_ && std::find(choices.begin(), choices.end(), resumed_->micro_batch_sequences) != choices.end();
+    if (setup_.communicator.Min(kept ? 1 : 0) == 1) {
+      micro_batch_ = resumed_->micro_batch_sequences;
+    } else {
+      const auto everywhere = [&](bool fits) { return setup_.communicator.Min(fits ? 1 : 0) == 1; };
+      const std::optional<int64_t> found =
+          LargestThatFits(choices, [&](int64_t sequences) { return Fits(sequences); }, everywhere);
+      if (!found) {
+        throw TrialFailure(kExitOom, "oom",
+                           absl::StrCat("one sequence of ", trial_.sequence_length, " tokens does not fit into the memory of ",
+                                        DeviceName(setup_.device), "\ncure: more slots, a shorter sequence or a smaller network"));
+      }
+      micro_batch_ = *found;
+    }
+    inputs_BT_ = at::empty({micro_batch_, trial_.sequence_length}, HostTokens());
+    targets_BT_ = at::empty_like(inputs_BT_);
+    if (resumed_) {
+      const std::string why_not = WhyNotBitwise(*resumed_, StateNow());
+      if (!why_not.empty()) {
+        resumed_exact_ = false;
+        events_.Note("resumed within the tolerance, not bitwise: " + why_not);
+      }
+    }
+    events_.Write(TrainerEvent("probe")
+                      .Add("micro_batch_sequences", micro_batch_)
+                      .Add("accumulation_steps", loader_.share() / micro_batch_));
+  }
+
+  at::TensorOptions HostTokens() const { return at::TensorOptions().dtype(at::kLong).pinned_memory(is_cuda()); }
+
+  // -- One update ---------------------------------------------------------
+
+  // Forward and backward of sequences [first, first + count) of this rank's share
+  // of update `step` (from 0): adds to gradients and to the summed loss.
+  void MicroStep(int64_t step, int64_t first, int64_t count) {
+    const absl::Time loading = setup_.now();
+    if (!inputs_BT_.defined() || inputs_BT_.size(0) != count) {
+      inputs_BT_ = at::empty({count, trial_.sequence_length}, HostTokens());
+      targets_BT_ = at::empty_like(inputs_BT_);
+    }
+    const auto span = [](const at::Tensor& t) { return std::span<int64_t>(t.data_ptr<int64_t>(), static_cast<size_t>(t.numel())); };
+    loader_.Fill(step, first, count, span(inputs_BT_), span(targets_BT_));
+    const at::Tensor inputs_BT = inputs_BT_.to(setup_.device), targets_BT = targets_BT_.to(setup_.device);
+    point_.waiting += setup_.now() - loading;
+
+    if (trial_.model.dropout > 0) {
+      at::Generator generator = at::globalContext().defaultGenerator(setup_.device);
+      generator.set_current_seed(
+          DropoutSeed(static_cast<uint64_t>(trial_.seed), step, setup_.communicator.rank(), first / count));
+    }
+    at::Tensor loss = model_->SummedLoss(inputs_BT, targets_BT, /*training=*/true);
+    if (poison_) loss = loss * std::numeric_limits<double>::quiet_NaN();
+    torch::autograd::backward({loss}, {scale_});
+    at::NoGradGuard no_grad;
+    parameters_.gradients_with_riders().narrow(0, parameters_.size(), 1).add_(loss * scale_);
+  }
+
+  void Update() {
+    const absl::Time begin = setup_.now();
+    ApplyFault(FaultDue("step", step_ + 1, setup_.communicator.rank()));
+    parameters_.ZeroGradients();
+    const int64_t micro_steps = loader_.share() / micro_batch_;
+    for (int64_t micro_step = 0; micro_step < micro_steps; ++micro_step) {
+      if (micro_step + 1 == micro_steps) buckets_->Arm();
+      MicroStep(step_, micro_step * micro_batch_, micro_batch_);
+    }
+    const StopFlags flags = StopSignals::Take();
+    const at::Tensor riders = parameters_.gradients_with_riders().narrow(0, parameters_.size(), Parameters::kRiders);
+    if (flags.stop) riders[1].fill_(1);
+    if (flags.checkpoint) riders[2].fill_(1);
+    buckets_->Finish();
+    const double rate = trial_.optimizer.lr_peak * LearningRateFactor(trial_.schedule, trial_.steps, step_);
+    optimizer_.Step(rate);
+    model_->RefreshWeights();
+    log_.Push(step_ + 1, riders, optimizer_.grad_norm());
+    const absl::Duration spent = setup_.now() - begin;
+    point_.busy += spent;
+    point_.tokens += trial_.batch_tokens();
+    all_.busy += spent;
+    all_.tokens += trial_.batch_tokens();
+  }
+
+  void ApplyFault(const std::string& fault) {
+    if (fault.empty()) return;
+    if (fault == "nan") poison_ = true;
+    if (fault == "kill") std::raise(SIGKILL);
+    if (fault == "stop") std::raise(SIGSTOP);
+    if (fault == "oom") TORCH_CHECK_WITH(OutOfMemoryError, false, "a fault on request: out of memory");
+    if (fault == "bug") throw std::logic_error("a fault on request: a bug");
+  }
+
+  // Takes in what the updates said so far. What they ask for is due at one step
+  // on all ranks, however early one of them happens to look.
+  void Harvest(bool flush) {
+    while (const std::optional<StepResult> result = log_.Pop(flush)) {
+      const bool diverged = watch_.Observe(result->step, result->loss_nats, result->grad_norm);
+      point_.loss_sum += result->loss_nats;
+      ++point_.steps;
+      if (diverged || result->step == 1 || result->step % kStepsPerPoint == 0 || result->step == trial_.steps) {
+        SayPoint(*result);
+      }
+      if (diverged) SayDiverged(*result);
+      if (result->stop && !stop_at_) stop_at_ = result->step + log_.delay();
+      if (result->checkpoint) checkpoint_at_ = result->step + log_.delay();
+    }
+  }
+
+  void SayPoint(const StepResult& result) {
+    const double rate = trial_.optimizer.lr_peak * LearningRateFactor(trial_.schedule, trial_.steps, result.step - 1);
+    events_.Write(TrainerEvent("step")
+                      .Add("step", result.step)
+                      .Add("tokens", result.step * trial_.batch_tokens())
+                      .Add("loss_nats", point_.loss_sum / static_cast<double>(point_.steps))
+                      .Add("lr", rate)
+                      .Add("grad_norm", result.grad_norm)
+                      .Add("tokens_per_second", point_.TokensPerSecond())
+                      .Add("data_wait_fraction", absl::FDivDuration(point_.waiting, std::max(point_.busy, absl::Nanoseconds(1)))));
+    point_ = Meter();
+  }
+
+  [[noreturn]] void SayDiverged(const StepResult& result) {
+    throw TrialFailure(
+        kExitDiverged, "diverged",
+        std::isfinite(result.loss_nats) && std::isfinite(result.grad_norm)
+            ? absl::StrCat("step ", result.step, ": the smoothed loss ", watch_.smoothed_loss_nats(), " has been above ln V + ",
+                           DivergenceWatch::kMargin, " for ", DivergenceWatch::kPatience, " steps\ncure: lower lr_peak")
+            : absl::StrCat("step ", result.step, ": loss ", result.loss_nats, ", gradient norm ", result.grad_norm,
+                           "; the update was skipped\ncure: lower lr_peak, lengthen the warm-up"),
+        result.step);
+  }
+
+  // -- Between updates ----------------------------------------------------
+
+  // What is due after update step_: a branch point, a checkpoint, a look at the
+  // evaluation set (but at the end, where Finish sees all of it).
+  void Milestones() {
+    const bool branch_point =
+        std::find(trial_.branch_steps.begin(), trial_.branch_steps.end(), step_) != trial_.branch_steps.end();
+    if (branch_point) Save(CheckpointReason::kBranch);
+    if (step_ == trial_.steps) return;
+    if (checkpoint_at_ && *checkpoint_at_ <= step_) {
+      checkpoint_at_.reset();
+      Save(CheckpointReason::kAsked);
+    }
+    if (trial_.eval_every_steps > 0 && step_ % trial_.eval_every_steps == 0) SayGlance();
+    if (writer_ && setup_.now() - last_checkpoint_at_ >= env_.checkpoint_period && !writer_->busy()) {
+      Save(CheckpointReason::kPeriodic);
+    }
+    if (writer_) ThrowUnlessOk(writer_->Poll(), "io");
+  }
+
+  Evaluation MakeEvaluation(std::function<void()> sign_of_life) {
+    const int64_t most = MostSequences(is_cuda(), trial_.eval_sequence_length, env_.micro_batch_limit);
+    return Evaluation(*model_, eval_set_, most, setup_.device, setup_.communicator, std::move(sign_of_life));
+  }
+
+  void SayGlance() {
+    const double tokens = static_cast<double>(trial_.eval_every_steps * trial_.batch_tokens()) * kTrainToEvalCost * kGlanceShare;
+    const auto windows = static_cast<int64_t>(tokens / static_cast<double>(trial_.eval_sequence_length));
+    const Evaluation::Glance glance = MakeEvaluation({}).Spread(std::max<int64_t>(1, windows));
+    events_.Write(TrainerEvent("eval")
+                      .Add("step", step_)
+                      .Add("tokens", step_ * trial_.batch_tokens())
+                      .Add("loss_nats", glance.loss_nats)
+                      .Add("eval_tokens", glance.eval_tokens));
+  }
+
+  // Copies the state to the host and hands it to the writing thread. Rank 0 only.
+  void Save(CheckpointReason reason) {
+    if (!is_root()) return;
+    if (!writer_) {
+      if (reason == CheckpointReason::kBranch) {
+        throw TrialFailure(kExitConfig, "config", "branch_steps without ISOFLOP_CHECKPOINT_DIR: the branches would have "
+                           "no start\ncure: set it to an existing folder");
+      }
+      return;
+    }
+    ThrowUnlessOk(writer_->Wait(), "io");
+    Harvest(/*flush=*/true);
+    at::NoGradGuard no_grad;
+    const at::Tensor sources[] = {parameters_.weights(), optimizer_.first_moments(), optimizer_.second_moments()};
+    for (int i = 0; i < 3; ++i) {
+      if (!saved_[i].defined()) {
+        saved_[i] = at::empty({parameters_.size()}, at::TensorOptions().dtype(at::kFloat).pinned_memory(is_cuda()));
+      }
+      saved_[i].copy_(sources[i]);
+    }
+    CheckpointJob job;
+    job.state = StateNow();
+    job.reason = reason;
+    job.tensors = {saved_[0].data_ptr<float>(), saved_[1].data_ptr<float>(), saved_[2].data_ptr<float>()};
+    ThrowUnlessOk(writer_->Submit(std::move(job)), "io");
+    last_checkpoint_at_ = setup_.now();
+  }
+
+  int Preempt() {
+    Save(CheckpointReason::kPreempted);
+    if (writer_) ThrowUnlessOk(writer_->Wait(), "io");
+    if (is_root() && !writer_) {
+      throw TrialFailure(kExitTransient, "io", "stopped by SIGTERM without ISOFLOP_CHECKPOINT_DIR: nothing was kept\n"
+                         "cure: set it to an existing folder");
+    }
+    return kExitPreempted;
+  }
+
+  // -- End ----------------------------------------------------------------
+
+  struct StopAsked {};
+
+  int Finish() {
+    // A lone rank may stop inside the last evaluation too; several would part.
+    const bool alone = setup_.communicator.world_size() == 1;
+    const auto sign_of_life = [&] {
+      if (alone && writer_ && StopSignals::Peek().stop) throw StopAsked();
+    };
+    EvalLoss loss;
+    try {
+      loss = MakeEvaluation(sign_of_life).Whole();
+    } catch (const StopAsked&) {
+      return Preempt();
+    }
+    if (writer_) ThrowUnlessOk(writer_->Wait(), "io");
+    if (!std::isfinite(loss.loss_nats)) {
+      throw TrialFailure(kExitDiverged, "diverged", absl::StrCat("the final loss is ", loss.loss_nats), step_);
+    }
+    SayFinal(loss);
+    return kExitDone;
+  }
+
+  void SayFinal(const EvalLoss& loss) {
+    const FlopsPerToken flops = CountFlopsPerToken(trial_.model, trial_.sequence_length);
+    const int64_t tokens = step_ * trial_.batch_tokens();
+    const std::optional<double> peak = PeakFlopsPerSecond(DeviceName(setup_.device), trial_.precision);
+    TrainerEvent event("final");
+    event.Add("step", step_)
+        .Add("tokens_trained", tokens)
+        .Add("final_loss_nats", loss.loss_nats)
+        .Add("final_loss_se", loss.loss_se)
+        .Add("bits_per_byte", loss.bits_per_byte)
+        .Add("eval_tokens", loss.eval_tokens)
+        .Add("eval_bytes", loss.eval_bytes)
+        .Add("eval_sha256", setup_.dataset.eval_sha256())
+        .Add("unique_tokens", std::min(tokens, setup_.dataset.train_tokens()))
+        .Add("train_loss_nats", watch_.smoothed_loss_nats())
+        .Add("flops_exact", flops.exact * static_cast<double>(tokens))
+        .Add("wall_seconds", absl::ToDoubleSeconds(setup_.now() - started_at_))
+        .Add("tokens_per_second", all_.TokensPerSecond())
+        .Add("peak_memory_bytes", PeakMemoryBytes(setup_.device))
+        .Add("resumed_exact", resumed_exact_);
+    if (peak) {
+      event.Add("mfu", flops.exact_causal * all_.TokensPerSecond() /
+                           (*peak * static_cast<double>(setup_.communicator.world_size())));
+    }
+    events_.Write(event);
+  }
+
+  // Constant after construction.
+  const TrialSpec& trial_;
+  const TrainSetup& setup_;
+  const TrainerEnvironment& env_;
+  EventWriter& events_;
+  const absl::Time started_at_;
+
+  // The network and what moves it.
+  Parameters parameters_;
+  Optimizer optimizer_;
+  std::unique_ptr<Transformer> model_;
+  BatchLoader loader_;
+  EvalSet eval_set_;
+  std::unique_ptr<GradientBuckets> buckets_;
+  std::unique_ptr<CheckpointWriter> writer_;  // rank 0 with a folder only
+  at::Tensor scale_;                          // 1 / target tokens of a global batch, 0-d
+  at::Tensor inputs_BT_, targets_BT_;         // host, of one micro-step
+  at::Tensor saved_[3];                       // host: weights, m, v under the writer's hands
+
+  // Progress.
+  int64_t step_ = 0;  // updates done
+  int64_t micro_batch_ = 0;
+  DivergenceWatch watch_;
+  StepLog log_;
+  std::optional<CheckpointState> resumed_;
+  bool resumed_exact_ = true;
+  absl::Time last_checkpoint_at_;
+  Meter point_;  // since the last loss point
+  Meter all_;    // since the start of this attempt
+  std::optional<int64_t> stop_at_, checkpoint_at_;  // asked for, due after this step
+  bool poison_ = false;  // by a fault on request
+};
+
+}  // namespace
+
+int Train(const TrialSpec& trial, const TrainSetup& setup, EventWriter& events) {
+  const absl::Status valid = CheckTrial(trial, setup.dataset, setup.communicator.world_size());
+  if (!valid.ok()) throw TrialFailure(kExitConfig, "config", std::string(valid.message()));
+  return TrialTrainer(trial, setup, events).Run();
+}
+
+}  // namespace isoflop
