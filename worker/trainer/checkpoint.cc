@@ -132,6 +132,8 @@ std::string StateText(const CheckpointState& state) {
               {"tokens", state.tokens},
               {"smoothed_loss_nats", loss},
               {"steps_above", state.steps_above},
+              {"point_loss_sum_nats", state.point_loss_sum_nats},
+              {"point_steps", state.point_steps},
               {"resumed_exact", state.resumed_exact},
               {"micro_batch_sequences", state.micro_batch_sequences},
               {"accumulation_steps", state.accumulation_steps},
@@ -160,6 +162,8 @@ absl::StatusOr<CheckpointState> ParseState(const std::string& text) {
     state.smoothed_loss_nats = std::numeric_limits<double>::quiet_NaN();
     if (!json.at("smoothed_loss_nats").is_null()) read("smoothed_loss_nats", state.smoothed_loss_nats);
     read("steps_above", state.steps_above);
+    read("point_loss_sum_nats", state.point_loss_sum_nats);
+    read("point_steps", state.point_steps);
     read("resumed_exact", state.resumed_exact);
     read("micro_batch_sequences", state.micro_batch_sequences);
     read("accumulation_steps", state.accumulation_steps);

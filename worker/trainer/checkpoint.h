@@ -33,6 +33,8 @@ struct CheckpointState {
   int64_t tokens = 0;        // target tokens of all ranks since step 0
   double smoothed_loss_nats = 0;  // DivergenceWatch; NaN before the first loss
   int64_t steps_above = 0;
+  double point_loss_sum_nats = 0;  // of the updates since the last loss point,
+  int64_t point_steps = 0;         // and how many they are
   bool resumed_exact = true;  // false: somewhere on the way to this step, a
                               // resume was within the tolerance, not bitwise
   // What must be the same for a bitwise resume:

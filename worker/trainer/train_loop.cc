@@ -138,6 +138,8 @@ class TrialTrainer {
     state.tokens = step_ * trial_.batch_tokens();
     state.smoothed_loss_nats = watch_.smoothed_loss_nats();
     state.steps_above = watch_.steps_above();
+    state.point_loss_sum_nats = point_.loss_sum;
+    state.point_steps = point_.steps;
     state.resumed_exact = resumed_exact_;
     state.micro_batch_sequences = micro_batch_;
     state.accumulation_steps = micro_batch_ > 0 ? loader_.share() / micro_batch_ : 0;
@@ -180,6 +182,8 @@ class TrialTrainer {
     model_->RefreshWeights();
     step_ = state->step;
     watch_.Restore(state->smoothed_loss_nats, state->steps_above);
+    point_.loss_sum = state->point_loss_sum_nats;  // so that the next loss point is the mean that it would have been
+    point_.steps = state->point_steps;
     resumed_ = *state;
     resumed_exact_ = state->resumed_exact;
   }

@@ -57,9 +57,11 @@ absl::StatusOr<TrainerEnvironment> ReadTrainerEnvironment(const Getenv& getenv) 
   int64_t micro_batch_limit = 0;
   double checkpoint_seconds = absl::ToDoubleSeconds(env.checkpoint_period);
   double grace_seconds = absl::ToDoubleSeconds(env.grace);
+  double collective_seconds = absl::ToDoubleSeconds(env.collective_timeout);
   ISOFLOP_RETURN_IF_ERROR(ReadNumber(getenv, "ISOFLOP_EVENTS_FD", 0, events_fd));
   ISOFLOP_RETURN_IF_ERROR(ReadNumber(getenv, "ISOFLOP_CHECKPOINT_SECONDS", 0.0, checkpoint_seconds));
   ISOFLOP_RETURN_IF_ERROR(ReadNumber(getenv, "ISOFLOP_GRACE_SECONDS", 0.0, grace_seconds));
+  ISOFLOP_RETURN_IF_ERROR(ReadNumber(getenv, "ISOFLOP_COLLECTIVE_SECONDS", 1.0, collective_seconds));
   ISOFLOP_RETURN_IF_ERROR(ReadNumber<int64_t>(getenv, "ISOFLOP_MICRO_BATCH_LIMIT", 1, micro_batch_limit));
   ISOFLOP_RETURN_IF_ERROR(ReadNumber<int64_t>(getenv, "ISOFLOP_LEASE", 0, env.lease));
   ISOFLOP_RETURN_IF_ERROR(ReadNumber<int64_t>(getenv, "ISOFLOP_ATTEMPT", 1, env.attempt));
@@ -73,6 +75,7 @@ absl::StatusOr<TrainerEnvironment> ReadTrainerEnvironment(const Getenv& getenv) 
   if (micro_batch_limit > 0) env.micro_batch_limit = micro_batch_limit;
   env.checkpoint_period = absl::Seconds(checkpoint_seconds);
   env.grace = absl::Seconds(grace_seconds);
+  env.collective_timeout = absl::Seconds(collective_seconds);
   if (env.rank >= env.world_size) {
     return absl::InvalidArgumentError(absl::StrCat("RANK=", env.rank, " with WORLD_SIZE=", env.world_size,
                                                    ": a rank is below the world size\ncure: set both as torchrun does"));

@@ -23,6 +23,7 @@ struct TrainerEnvironment {
   std::optional<int> events_fd; // ISOFLOP_EVENTS_FD; nullopt: standard output
   absl::Duration checkpoint_period = absl::Minutes(10);  // ISOFLOP_CHECKPOINT_SECONDS
   absl::Duration grace = absl::Seconds(60);              // ISOFLOP_GRACE_SECONDS
+  absl::Duration collective_timeout = absl::Seconds(120);  // ISOFLOP_COLLECTIVE_SECONDS: a peer silent for so long is dead
   std::optional<int64_t> micro_batch_limit;  // ISOFLOP_MICRO_BATCH_LIMIT, sequences a rank
   int64_t lease = 0;    // ISOFLOP_LEASE
   int64_t attempt = 1;  // ISOFLOP_ATTEMPT

@@ -48,8 +48,9 @@ standard output, or to the descriptor ISOFLOP_EVENTS_FD.
 
 Environment: ISOFLOP_TRIAL ISOFLOP_DATA ISOFLOP_CHECKPOINT_DIR ISOFLOP_RESUME
   ISOFLOP_EVENTS_FD ISOFLOP_CHECKPOINT_SECONDS ISOFLOP_GRACE_SECONDS
-  ISOFLOP_MICRO_BATCH_LIMIT ISOFLOP_LEASE ISOFLOP_ATTEMPT RANK WORLD_SIZE
-  LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT OMP_NUM_THREADS
+  ISOFLOP_COLLECTIVE_SECONDS ISOFLOP_MICRO_BATCH_LIMIT ISOFLOP_LEASE
+  ISOFLOP_ATTEMPT RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR
+  MASTER_PORT OMP_NUM_THREADS
 Exit codes: 0 done, 75 transient, 78 wrong trial or data, 85 stopped with a
   checkpoint, 86 out of memory, 87 diverged. See docs/trainer_contract.md.
 )";
@@ -104,6 +105,7 @@ std::unique_ptr<Communicator> JoinRanks(const TrainerEnvironment& env, at::Devic
   rendezvous.master_addr = env.master_addr;
   rendezvous.master_port = env.master_port;
   rendezvous.lease = env.lease;
+  rendezvous.timeout = env.collective_timeout;
   // NCCL refuses two ranks on one GPU; Gloo stages them through the host.
   const bool own_gpu = device.is_cuda() && env.local_world_size <= CudaDeviceCount();
   return own_gpu ? MakeNcclCommunicator(rendezvous, device.index()) : MakeGlooCommunicator(rendezvous);

@@ -69,6 +69,8 @@ class CheckpointFixture : public testing::Test {
     state.tokens = step * 64;
     state.smoothed_loss_nats = 2.5 + 1.0 / 3;
     state.steps_above = 3;
+    state.point_loss_sum_nats = 9.1;
+    state.point_steps = 4;
     state.micro_batch_sequences = 4;
     state.accumulation_steps = 2;
     state.world_size = 2;
