@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 
@@ -59,6 +60,17 @@ absl::Status WriteWholeFile(const std::string& path, const std::string& content)
   if (ok) error_number = errno;
   std::remove(temporary.c_str());
   return ErrnoError(path, "cannot be written", error_number);
+}
+
+absl::StatusOr<std::string> FileIdentity(const std::string& path) {
+  struct stat facts {};
+  if (stat(path.c_str(), &facts) != 0) return ErrnoError(path, "cannot be read", errno);
+  std::error_code error;
+  const std::string canonical = std::filesystem::canonical(path, error).string();
+  if (error) return ErrnoError(path, "cannot be read", error.value());
+  return absl::StrCat(canonical, " ", facts.st_dev, " ", facts.st_ino, " ", facts.st_size, " ",
+                      facts.st_mtim.tv_sec, ".", facts.st_mtim.tv_nsec, " ",
+                      facts.st_ctim.tv_sec, ".", facts.st_ctim.tv_nsec);
 }
 
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {

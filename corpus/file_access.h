@@ -28,6 +28,10 @@ absl::Status ReadWholeFile(const std::string& path, std::string* content);
 // synced and renamed: the file is whole or not there.
 absl::Status WriteWholeFile(const std::string& path, const std::string& content);
 
+// Canonical path, device, inode, size and times of a file: what changes when
+// its content does. For an index on this machine, never for a name of data.
+absl::StatusOr<std::string> FileIdentity(const std::string& path);
+
 // A file mapped for reading, unmapped at the end of its life. A file that
 // another process cuts while it is mapped ends this one by SIGBUS.
 class MappedFile {
