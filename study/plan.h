@@ -61,6 +61,8 @@ struct Plan {
   int known = 0;
   double flops_to_spend = 0;
   double flops_without_trunks = 0;  // what the same cells cost as singles
+  double slot_seconds = 0;          // of all trials still to do; 0 if no speed is known
+  bool over_limit = false;          // the price is beyond limits.flops or slot_hours
   double seconds_makespan = 0;      // longest first on the given slots; 0 if no speed is known
 };
 

@@ -61,9 +61,11 @@ struct PlanFacts {
 // InvalidArgument: up to 20 errors with file:line:column, picture and cure.
 absl::StatusOr<Plan> PlanStudy(const StudySpec& spec, const PlanFacts& facts);
 
-// What one slot needs for `shape` at micro-batch 1: weights, gradients and two
-// moments in fp32, a bf16 copy where `precision` is bf16, and the activations
-// (Korthikanti et al. 2022, eq. 2, without tensor parallelism), in bytes.
+// What one slot needs for `shape` at micro-batch 1, in bytes: weights, gradients
+// and two moments in fp32 (16 a parameter), a bf16 copy where `precision` is
+// bf16, activations of 17 elements a position, width and layer (Korthikanti et
+// al. 2022, eq. 1, without the square of attention, which a fused kernel does
+// not store), and logits with their gradient.
 double MemoryBytesPerSlot(const ModelShape& shape, int64_t sequence_length, Precision precision);
 
 }  // namespace isoflop

@@ -16,15 +16,17 @@
 
 namespace isoflop {
 
-// Counted from 1; 0: unknown.
+// Counted from 1; line 0: unknown.
 struct Mark {
   int line = 0;
   int column = 0;
+  int override_number = 0;  // 0: in the text; k: in the k-th of `overrides`
 };
 
 struct SourceText {
   std::string name;  // "study.yaml"
   std::string text;
+  std::vector<std::string> overrides;  // of --set, "grid.budgets=[1e17]"
   // By dotted path: "grid.budgets", "model.ladder[3]". A value's mark, but for
   // unknown keys, whose own mark is the error's.
   std::map<std::string, Mark> marks;
@@ -32,8 +34,9 @@ struct SourceText {
   // The mark of `path`, else of its nearest parent that has one.
   Mark Find(const std::string& path) const;
 
-  // The error picture at `mark`; without a mark only `name: what`. `cure` may
-  // be empty (when the message holds it).
+  // The error picture at `mark`; without a mark only `name: what`. In an
+  // override the place is `--set grid.budgets`. `cure` may be empty (when the
+  // message holds it).
   std::string Picture(Mark mark, const std::string& what, const std::string& cure) const;
 };
 

@@ -144,9 +144,10 @@ struct Replicates {
 
 // --- training ---------------------------------------------------------------
 
-// A length that the YAML states as a share, in tokens or in steps.
+// A length that the YAML states as a share, in tokens, in steps, or (warm-up
+// only, "params") as a token for each parameter under the study's count.
 struct Length {
-  enum class Kind { kShare, kTokens, kSteps };
+  enum class Kind { kShare, kTokens, kSteps, kParams };
   Kind kind = Kind::kShare;
   double value = 0;  // 0.02, or tokens, or steps
 };
@@ -161,13 +162,12 @@ struct ScheduleRule {
 };
 
 struct LearningRateRule {
-  enum class Kind { kNumber, kByWidth, kNanochat, kOlmoLadder, kStepLaw, kMup, kLaw };
+  enum class Kind { kNumber, kByWidth, kNanochat, kOlmoLadder, kStepLaw, kMup };
   Kind kind = Kind::kNumber;
   double value = 0;       // number, by width, nanochat, mup
   double at_d_model = 0;  // by width: lr = value (d_model / at_d_model)^exponent
   double exponent = 0;
   int64_t base_width = 0;  // mup
-  std::string law;         // kLaw: a study
 
   // Is the rate a function of D, so that branches cannot share a trunk?
   bool depends_on_tokens() const { return kind == Kind::kNanochat || kind == Kind::kStepLaw; }
@@ -193,6 +193,7 @@ struct BatchRule {
 
   bool depends_on_tokens() const { return kind == Kind::kNanochat || kind == Kind::kStepLaw; }
 };
+std::string ToString(BatchRule::Kind kind);
 
 struct EvaluationSpec {
   Length every{Length::Kind::kShare, 0.05};  // share of a trial's own steps
@@ -250,16 +251,13 @@ struct AnalysisSpec {
   FitWeights weights = FitWeights::kNone;
   LossUnit loss = LossUnit::kNats;
   // bootstrap
-  std::string bootstrap_method = "auto";  // auto | pairs | clusters
+  std::string bootstrap_method = "auto";  // auto | pairs | cluster
   int draws = 2000;
   uint64_t bootstrap_seed = 1;
   std::vector<double> levels = {80, 95};  // percent
   // approach 2
   double budget_tolerance = 0.1;  // budgets that near are one
-  // verdict
-  double holdout_error = 0.01;
-  std::optional<double> goal_budget;  // nullopt: 10x the largest C kept
-  double goal_factor = 1.5;
+  std::optional<double> goal_budget;  // C_T; nullopt: 10x the largest C kept
 };
 
 // --- own trainer --------------------------------------------------------------
