@@ -75,11 +75,15 @@ absl::Status DatasetWriter::CloseShard() {
 }
 
 void DatasetWriter::HoldOut(std::uint64_t hash, std::vector<std::uint32_t> tokens) {
+  const std::int64_t arrival = held_out_documents_++;
+  // The set is the longest prefix by rising hash that fits, so one that was cut
+  // off bars all behind it, whichever came first.
+  if (cut_from_.has_value() && std::pair(hash, arrival) > *cut_from_) return;
   held_out_tokens_ += static_cast<std::int64_t>(tokens.size());
-  held_out_.insert({hash, held_out_documents_++, std::move(tokens)});
-  // Sums only grow, so a document beyond max_tokens now is beyond it at the end.
+  held_out_.insert({hash, arrival, std::move(tokens)});
   while (held_out_tokens_ > split_.max_tokens && held_out_.size() > 1) {
     const auto last = std::prev(held_out_.end());
+    cut_from_ = {last->hash, last->arrival};
     held_out_tokens_ -= static_cast<std::int64_t>(last->tokens.size());
     held_out_.erase(last);
   }
@@ -138,14 +142,14 @@ absl::StatusOr<DatasetManifest> DatasetWriter::Finish(DatasetManifest manifest,
     manifest.token_bytes_file = "token_bytes.bin";
     manifest.token_bytes_sha256 = Sha256Hex(content);
     ISOFLOP_CORPUS_RETURN_IF_ERROR(
-        WriteWholeFile(absl::StrCat(folder_, "/", manifest.token_bytes_file), content));
+        WriteDataFile(absl::StrCat(folder_, "/", manifest.token_bytes_file), content));
   }
   if (!manifest.tokenizer.file.empty()) {
     ISOFLOP_CORPUS_RETURN_IF_ERROR(
-        WriteWholeFile(absl::StrCat(folder_, "/", manifest.tokenizer.file), model));
+        WriteDataFile(absl::StrCat(folder_, "/", manifest.tokenizer.file), model));
   }
   ISOFLOP_CORPUS_RETURN_IF_ERROR(
-      WriteWholeFile(folder_ + "/dataset.json", ManifestText(manifest)));
+      WriteDataFile(folder_ + "/dataset.json", ManifestText(manifest)));
   return manifest;
 }
 

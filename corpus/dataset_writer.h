@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -78,6 +79,7 @@ class DatasetWriter {
   // State.
   absl::flat_hash_set<std::string> seen_;  // the first 16 bytes of each SHA-256
   std::set<HeldOutDocument> held_out_;
+  std::optional<std::pair<std::uint64_t, std::int64_t>> cut_from_;  // hash, arrival
   std::int64_t held_out_tokens_ = 0;
   std::int64_t held_out_documents_ = 0;
   std::int64_t duplicates_dropped_ = 0;

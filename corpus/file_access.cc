@@ -44,7 +44,7 @@ absl::Status ReadWholeFile(const std::string& path, std::string* content) {
   return absl::OkStatus();
 }
 
-absl::Status WriteWholeFile(const std::string& path, const std::string& content) {
+absl::Status WriteDataFile(const std::string& path, const std::string& content) {
   const std::string temporary = absl::StrCat(path, ".tmp-", getpid());
   std::FILE* file = std::fopen(temporary.c_str(), "wb");
   if (file == nullptr) return ErrnoError(temporary, "cannot be written", errno);

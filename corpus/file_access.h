@@ -26,7 +26,7 @@ absl::Status ReadWholeFile(const std::string& path, std::string* content);
 
 // Writes `content` to `path` through a temporary file beside it, which is
 // synced and renamed: the file is whole or not there.
-absl::Status WriteWholeFile(const std::string& path, const std::string& content);
+absl::Status WriteDataFile(const std::string& path, const std::string& content);
 
 // Canonical path, device, inode, size and times of a file: what changes when
 // its content does. For an index on this machine, never for a name of data.

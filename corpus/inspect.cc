@@ -143,7 +143,7 @@ absl::StatusOr<DataInspection> InspectTokens(const std::vector<SourceFile>& sour
         const TokenShard shard,
         source.kind == SourceKind::kLlmC
             ? TokenShard::OpenLlmC(source.path)
-            : TokenShard::OpenRaw(source.path, source.token_type, source.header_bytes));
+            : TokenShard::OpenRaw(source.path, source.token_type));
     if (facts.vocab_size.has_value()) {
       ISOFLOP_CORPUS_RETURN_IF_ERROR(shard.CheckIds(*facts.vocab_size));
     }

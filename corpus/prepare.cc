@@ -149,18 +149,25 @@ absl::Status MakeFolder(const std::string& folder) {
   return absl::OkStatus();
 }
 
-// Moves the files of a finished data set, dataset.json last.
-absl::Status MoveFiles(const std::string& from, const std::string& to) {
-  std::error_code error;
-  fs::remove(to + "/dataset.json", error);  // what it names is about to change
-  for (const auto& entry : fs::directory_iterator(from, error)) {
-    const std::string name = entry.path().filename().string();
-    if (name == "dataset.json") continue;
-    fs::rename(entry.path(), to + "/" + name, error);
-    if (error) return ErrnoError(to + "/" + name, "cannot be written", error.value());
+// The files that a data set consists of, dataset.json last.
+std::vector<std::string> FilesOf(const DatasetManifest& manifest) {
+  std::vector<std::string> files;
+  for (const ShardFacts& shard : manifest.train.shards) files.push_back(shard.file);
+  for (const ShardFacts& shard : manifest.eval.shards) files.push_back(shard.file);
+  for (const std::string& file : {manifest.token_bytes_file, manifest.tokenizer.file}) {
+    if (!file.empty()) files.push_back(file);
   }
-  if (!error) fs::rename(from + "/dataset.json", to + "/dataset.json", error);
-  if (error) return ErrnoError(to + "/dataset.json", "cannot be written", error.value());
+  files.push_back("dataset.json");
+  return files;
+}
+
+absl::Status MoveFiles(const DatasetManifest& manifest, const std::string& from,
+                       const std::string& to) {
+  for (const std::string& file : FilesOf(manifest)) {
+    std::error_code error;
+    fs::rename(from + "/" + file, to + "/" + file, error);
+    if (error) return ErrnoError(to + "/" + file, "cannot be written", error.value());
+  }
   return absl::OkStatus();
 }
 
@@ -203,6 +210,7 @@ absl::StatusOr<PreparedSummary> PrepareDataset(const PrepareOptions& options,
                                                const PrepareCallback& progress) {
   ISOFLOP_CORPUS_ASSIGN_OR_RETURN(const Inputs inputs, FindInputs(options));
   const std::string path = output_dir + "/dataset.json";
+  std::vector<std::string> replaced;
   std::error_code ignored;
   if (fs::exists(path, ignored)) {
     std::string text;
@@ -210,6 +218,7 @@ absl::StatusOr<PreparedSummary> PrepareDataset(const PrepareOptions& options,
     const absl::StatusOr<DatasetManifest> there = ParseManifest(text, path);
     bool same = false;
     if (there.ok()) {
+      replaced = FilesOf(*there);
       ISOFLOP_CORPUS_ASSIGN_OR_RETURN(same, IsMadeOf(*there, options, inputs));
     }
     // A damaged one is made again.
@@ -224,7 +233,10 @@ absl::StatusOr<PreparedSummary> PrepareDataset(const PrepareOptions& options,
   ISOFLOP_CORPUS_ASSIGN_OR_RETURN(const ScratchFolder scratch, ScratchFolder::MakeIn(output_dir));
   ISOFLOP_CORPUS_ASSIGN_OR_RETURN(const DatasetManifest manifest,
                                   PrepareInto(options, inputs, scratch.path(), progress));
-  ISOFLOP_CORPUS_RETURN_IF_ERROR(MoveFiles(scratch.path(), output_dir));
+  // What is there gives way, its dataset.json first.
+  fs::remove(path, ignored);
+  for (const std::string& file : replaced) fs::remove(output_dir + "/" + file, ignored);
+  ISOFLOP_CORPUS_RETURN_IF_ERROR(MoveFiles(manifest, scratch.path(), output_dir));
   return Summarize(path, Sha256Hex(ManifestText(manifest)), manifest, /*was_there=*/false);
 }
 
@@ -267,7 +279,7 @@ absl::StatusOr<PreparedSummary> PrepareCached(const PrepareOptions& options,
       was_there = true;
     }
   }
-  ISOFLOP_CORPUS_RETURN_IF_ERROR(WriteWholeFile(index_file, sha256));
+  ISOFLOP_CORPUS_RETURN_IF_ERROR(WriteDataFile(index_file, sha256));
   return Summarize(folder + "/dataset.json", sha256, manifest, was_there);
 }
 

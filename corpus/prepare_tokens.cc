@@ -1,10 +1,11 @@
 #include <algorithm>
-#include <cctype>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "corpus/dataset_writer.h"
 #include "corpus/early_return.h"
 #include "corpus/file_access.h"
@@ -19,15 +20,17 @@ constexpr std::int64_t kReadTokens = 1 << 20;
 absl::StatusOr<TokenShard> OpenSource(const SourceFile& source) {
   return source.kind == SourceKind::kLlmC
              ? TokenShard::OpenLlmC(source.path)
-             : TokenShard::OpenRaw(source.path, source.token_type, source.header_bytes);
+             : TokenShard::OpenRaw(source.path, source.token_type);
 }
 
-// "fineweb_val_000000.bin": the part that its maker held out.
+// "fineweb_val_000000.bin": the part that its maker held out. "values.bin" is
+// none.
 bool IsNamedValidation(const SourceFile& source) {
-  std::string name = source.name.substr(source.name.rfind('/') + 1);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return name.find("val") != std::string::npos;
+  const std::string name = absl::AsciiStrToLower(source.name.substr(source.name.rfind('/') + 1));
+  for (const absl::string_view word : absl::StrSplit(name, absl::ByAnyChar("-_. 0123456789"))) {
+    if (word == "val" || word == "valid" || word == "validation") return true;
+  }
+  return false;
 }
 
 std::string_view BytesOfIds(const std::vector<std::uint32_t>& tokens, std::size_t from) {

@@ -1,10 +1,8 @@
 #include "corpus/sentencepiece_model.h"
 
 #include <sentencepiece_processor.h>
-#include <sentencepiece_trainer.h>
 
 #include <cstdlib>
-#include <unordered_map>
 
 namespace isoflop {
 namespace {
@@ -24,20 +22,6 @@ std::string TextOfPiece(const std::string& piece) {
   }
   return text;
 }
-
-class Sentences : public sentencepiece::SentenceIterator {
- public:
-  explicit Sentences(const std::function<bool(std::string*)>& next) : next_(next) { Next(); }
-  bool done() const override { return done_; }
-  void Next() override { done_ = !next_(&value_); }
-  const std::string& value() const override { return value_; }
-  sentencepiece::util::Status status() const override { return {}; }
-
- private:
-  const std::function<bool(std::string*)>& next_;
-  std::string value_;
-  bool done_ = false;
-};
 
 }  // namespace
 
@@ -81,30 +65,6 @@ std::vector<int> SentencePieceModel::Encode(std::string_view text) const {
   // It fails on a model that was not loaded only.
   if (!processor_->processor.Encode(text, &ids).ok()) ids.clear();
   return ids;
-}
-
-std::string TrainSentencePieceModel(int vocab_size, const std::function<bool(std::string*)>& next,
-                                    std::string* error) {
-  const std::unordered_map<std::string, std::string> settings = {
-      {"model_type", "bpe"},
-      {"vocab_size", std::to_string(vocab_size)},
-      {"normalization_rule_name", "identity"},
-      {"remove_extra_whitespaces", "false"},
-      {"add_dummy_prefix", "false"},
-      {"byte_fallback", "true"},
-      {"character_coverage", "1.0"},
-      {"hard_vocab_limit", "false"},
-      {"num_threads", "1"},
-      {"minloglevel", "2"},
-  };
-  Sentences sentences(next);
-  std::string serialized;
-  const auto status = sentencepiece::SentencePieceTrainer::Train(settings, &sentences, &serialized);
-  if (!status.ok()) {
-    *error = status.error_message();
-    return "";
-  }
-  return serialized;
 }
 
 }  // namespace isoflop

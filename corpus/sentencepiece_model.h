@@ -4,7 +4,6 @@
 #ifndef ISOFLOP_CORPUS_SENTENCEPIECE_MODEL_H_
 #define ISOFLOP_CORPUS_SENTENCEPIECE_MODEL_H_
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,13 +39,6 @@ class SentencePieceModel {
   std::unique_ptr<Processor> processor_;
   std::vector<Piece> pieces_;
 };
-
-// Trains a BPE model of `vocab_size` pieces that gives back any bytes:
-// identity normalisation, no prefix, blanks kept, byte fallback. `next` hands
-// out one sentence (a line) a call and returns false at the end. Returns the
-// content of a .model file, or "" with `error` set. Blocks: minutes on 100 MB.
-std::string TrainSentencePieceModel(int vocab_size, const std::function<bool(std::string*)>& next,
-                                    std::string* error);
 
 }  // namespace isoflop
 

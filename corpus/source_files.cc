@@ -37,12 +37,14 @@ absl::Status Refuse(const std::string& path, const std::string& what, const std:
   return BadDataError(absl::StatusCode::kInvalidArgument, path, 0, what, cure);
 }
 
-// Bytes of the header of a .npy file with one, 0 for one that has none.
-std::int64_t NumpyHeaderBytes(const std::string& head) {
-  if (!StartsWith(head, "\x93NUMPY") || head.size() < 12) return 0;
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(head[i]); };
-  if (head[6] == 1) return 10 + byte(8) + 256 * byte(9);
-  return 12 + byte(8) + 256 * (byte(9) + 256 * (byte(10) + 256 * std::int64_t{byte(11)}));
+// The name of a format of tokens that is not read, or "".
+std::string UnreadFormat(const std::string& name, const std::string& head) {
+  if (StartsWith(head, std::string_view("MMIDIDX\0\0", 9)) || absl::EndsWith(name, ".idx")) {
+    return "Megatron's .idx and .bin";
+  }
+  if (StartsWith(head, "\x93NUMPY") || absl::EndsWith(name, ".npy")) return "OLMo's and NumPy's .npy";
+  if (absl::EndsWith(name, ".ds") || absl::EndsWith(name, ".ds.index")) return "datatrove's .ds";
+  return "";
 }
 
 absl::Status Sniff(const std::string& dtype, SourceFile* file) {
@@ -53,14 +55,11 @@ absl::Status Sniff(const std::string& dtype, SourceFile* file) {
     file->token_type = *type;
     return absl::OkStatus();
   }
-  if (StartsWith(head, std::string_view("MMIDIDX\0\0", 9)) || absl::EndsWith(file->name, ".idx")) {
-    return Refuse(file->path, "Megatron's .idx and .bin are not read",
-                  "write the tokens as llm.c or headerless u16 or u32 .bin");
+  if (const std::string format = UnreadFormat(file->name, head); !format.empty()) {
+    return Refuse(file->path, absl::StrCat(format, " files are not read"),
+                  "write the ids as llm.c .bin, or as headerless u16 or u32 .bin (--dtype)");
   }
-  const bool named_as_tokens = absl::EndsWith(file->name, ".bin") ||
-                               absl::EndsWith(file->name, ".npy") ||
-                               absl::EndsWith(file->name, ".ds");
-  if (!dtype.empty() || named_as_tokens) {
+  if (!dtype.empty() || absl::EndsWith(file->name, ".bin")) {
     if (dtype.empty()) {
       std::int32_t magic = 0;
       std::memcpy(&magic, head.data(), std::min<std::size_t>(4, head.size()));
@@ -70,7 +69,6 @@ absl::Status Sniff(const std::string& dtype, SourceFile* file) {
     }
     file->kind = SourceKind::kRawTokens;
     ISOFLOP_CORPUS_ASSIGN_OR_RETURN(file->token_type, ParseTokenType(dtype));
-    file->header_bytes = NumpyHeaderBytes(head);
     return absl::OkStatus();
   }
   std::string stem = file->name;

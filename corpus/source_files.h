@@ -15,7 +15,7 @@ enum class SourceKind {
   kText,       // a document a file
   kJsonl,      // {"text": ...} a line
   kLlmC,       // llm.c .bin, and our own shards
-  kRawTokens,  // headerless ids: nanoGPT .bin, OLMo .npy
+  kRawTokens,  // headerless ids: nanoGPT .bin
 };
 enum class Compression { kNone, kGzip, kXz };
 
@@ -31,7 +31,6 @@ struct SourceFile {
   SourceKind kind = SourceKind::kText;
   Compression compression = Compression::kNone;
   TokenType token_type = TokenType::kU16;  // tokens only
-  std::int64_t header_bytes = 0;           // kRawTokens: before the first id
   std::int64_t bytes = 0;                  // of the file
 
   // "text", "text.gz", "jsonl.xz", "llm.c", "raw".
@@ -40,10 +39,10 @@ struct SourceFile {
 
 // All files that `paths` name, in their order; those below a folder by the
 // bytes of their names, hidden ones and empty folders passed over. Sniffed in
-// the order llm.c, Megatron, NumPy, headerless (`dtype` is given, or the name
-// ends in .bin, .npy or .ds), text. NotFound: no such path. InvalidArgument: no
-// file at all, an empty file, text and tokens side by side, tokens without
-// `dtype`, a format that is not read.
+// the order llm.c, formats that are not read (Megatron, NumPy, datatrove, zstd),
+// headerless (`dtype` is given, or the name ends in .bin), text. NotFound: no
+// such path. InvalidArgument: no file at all, an empty file, text and tokens side
+// by side, tokens without `dtype`, a format that is not read, by its name.
 absl::StatusOr<std::vector<SourceFile>> ListSources(const std::vector<std::string>& paths,
                                                     const std::string& dtype);
 

@@ -97,27 +97,23 @@ absl::StatusOr<TokenShard> TokenShard::OpenLlmC(const std::string& path) {
   return TokenShard(std::move(file), *type, kShardHeaderBytes, count);
 }
 
-absl::StatusOr<TokenShard> TokenShard::OpenRaw(const std::string& path, TokenType type,
-                                               std::int64_t header_bytes) {
+absl::StatusOr<TokenShard> TokenShard::OpenRaw(const std::string& path, TokenType type) {
   ISOFLOP_CORPUS_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   const auto size = static_cast<std::int64_t>(file.bytes().size());
-  if (size <= header_bytes) {
-    return Invalid(path, size, "no token in the file", "copy it again");
-  }
-  const std::int64_t left_over = (size - header_bytes) % BytesOf(type);
+  if (size == 0) return Invalid(path, 0, "the file is empty", "copy it again, or leave it out");
+  const std::int64_t left_over = size % BytesOf(type);
   if (left_over != 0) {
     return Invalid(path, size - left_over,
-                   absl::StrCat(size - header_bytes, " bytes are no whole number of ",
+                   absl::StrCat(size, " bytes are no whole number of ",
                                 ToString(type), " ids"),
                    "copy the file again, or name the right --dtype");
   }
-  const std::int64_t count = (size - header_bytes) / BytesOf(type);
-  return TokenShard(std::move(file), type, header_bytes, count);
+  const std::int64_t count = size / BytesOf(type);
+  return TokenShard(std::move(file), type, /*header_bytes=*/0, count);
 }
 
 template <typename Id>
 void TokenShard::FillAs(std::int64_t begin, std::span<Id> tokens) const {
-  // memcpy: a header of odd length leaves the ids unaligned.
   const char* from = file_.bytes().data() + OffsetOf(begin);
   if (type_ == TokenType::kU16) {
     for (Id& token : tokens) {

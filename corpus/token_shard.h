@@ -2,8 +2,8 @@
 //
 // Our own shards have the layout of llm.c's: 256 little-endian int32, the first
 // three magic, version and count, then `count` ids of 2 bytes (20240520,
-// version 1) or 4 bytes (20240801, version 7). Headerless files (nanoGPT,
-// OLMo) are ids alone. All little-endian.
+// version 1) or 4 bytes (20240801, version 7). Headerless files
+// (nanoGPT) are ids alone. All little-endian.
 #ifndef ISOFLOP_CORPUS_TOKEN_SHARD_H_
 #define ISOFLOP_CORPUS_TOKEN_SHARD_H_
 
@@ -42,10 +42,8 @@ class TokenShard {
   // A file in llm.c's layout. InvalidArgument: empty, a short header, another
   // magic or version. DataLoss: the file is shorter or longer than its count.
   static absl::StatusOr<TokenShard> OpenLlmC(const std::string& path);
-  // A headerless file from byte `header_bytes` on. InvalidArgument: empty, or
-  // not a whole number of ids.
-  static absl::StatusOr<TokenShard> OpenRaw(const std::string& path, TokenType type,
-                                            std::int64_t header_bytes = 0);
+  // A headerless file. InvalidArgument: empty, or not a whole number of ids.
+  static absl::StatusOr<TokenShard> OpenRaw(const std::string& path, TokenType type);
 
   const std::string& path() const { return file_.path(); }
   TokenType type() const { return type_; }
