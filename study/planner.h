@@ -50,10 +50,11 @@ struct PlanFacts {
   double slot_memory_bytes = 0;
 
   // Time: a measured speed of the same shape, else `slot_flops_per_second`
-  // (exact training FLOPs; a calibration, or 35 % of a device's peak), else no
-  // time is told.
+  // (exact training FLOPs; a calibration, or 35 % of a device's peak) with
+  // `seconds_per_step` for every update on top, else no time is told.
   std::vector<MeasuredSpeed> speeds;
   double slot_flops_per_second = 0;
+  double seconds_per_step = 0;
 };
 
 // Expands grid, seeds, trunks, branches and replicates, resolves every rule to

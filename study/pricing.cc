@@ -20,7 +20,10 @@ double TokensPerSecond(const TrialSpec& spec, const PlanFacts& facts) {
     }
   }
   if (facts.slot_flops_per_second <= 0) return 0;
-  return facts.slot_flops_per_second / CountFlopsPerToken(spec.model, spec.sequence_length).exact;
+  const double seconds_per_token =
+      CountFlopsPerToken(spec.model, spec.sequence_length).exact / facts.slot_flops_per_second +
+      facts.seconds_per_step / static_cast<double>(spec.batch_tokens());
+  return 1 / seconds_per_token;
 }
 
 int StatedSlots(const SlotsPerTrial& rule, const ParamCounts& params) {

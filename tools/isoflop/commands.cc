@@ -6,6 +6,11 @@ namespace isoflop {
 const std::vector<CommandEntry>& AllCommands() {
   // name, summary, examples, changes something, function
   static const std::vector<CommandEntry>* const kCommands = new std::vector<CommandEntry>{
+      {"plan", "expands and prices a study; needs no server",
+       "  isoflop plan configs/quickstart_austen.yaml\n"
+       "  isoflop plan web.yaml --slots 8xH100 --trials\n"
+       "  isoflop plan web.yaml --set grid.budgets=[1e17,1e18] -o yaml",
+       false, AddPlanCommand},
   };
   return *kCommands;
 }

@@ -8,6 +8,7 @@
 namespace isoflop {
 
 // (declarations in the order of `isoflop --help`)
+CommandBody AddPlanCommand(CLI::App& app);
 
 }  // namespace isoflop
 
