@@ -12,12 +12,12 @@ namespace isoflop {
 template <class Call>
 auto BackendCommunicator::Guarded(const char* doing, const Call& call) {
   const std::string where = absl::StrCat("rank ", rank(), " of ", world_size(), ", ", name_, " ", doing);
-  if (aborted_) throw CommunicationError(where + ": the group was aborted");
+  if (aborted()) throw CommunicationError(where + ": the group was aborted");
   try {
     return call();
-  } catch (const CommunicationError&) {
+  } catch (const CommunicationError& error) {
     store_->SetFailed();
-    throw;
+    throw CommunicationError(absl::StrCat(where, ": ", error.what()));
   } catch (const std::exception& error) {
     store_->SetFailed();
     throw DescribeError(where, error);
@@ -28,7 +28,7 @@ class BackendCommunicator::BackendPending : public Pending {
  public:
   BackendPending(BackendCommunicator& group, c10::intrusive_ptr<c10d::Work> work) : group_(group), work_(std::move(work)) {}
   void Wait() override {
-    group_.Guarded("all-reduce", [this] { work_->wait(); });
+    group_.Guarded("all-reduce", [this] { group_.WaitFor(*work_); });
   }
 
  private:
@@ -37,13 +37,38 @@ class BackendCommunicator::BackendPending : public Pending {
 };
 
 BackendCommunicator::BackendCommunicator(std::string name, std::unique_ptr<GroupStore> store,
-                                         c10::intrusive_ptr<c10d::Backend> backend, std::function<void()> abort)
-    : name_(std::move(name)), store_(std::move(store)), backend_(std::move(backend)), abort_(std::move(abort)) {}
+                                         c10::intrusive_ptr<c10d::Backend> backend, bool waits_on_host,
+                                         std::function<void()> abort)
+    : name_(std::move(name)),
+      store_(std::move(store)),
+      backend_(std::move(backend)),
+      waits_on_host_(waits_on_host),
+      abort_(std::move(abort)) {}
 
 BackendCommunicator::~BackendCommunicator() {
-  // A backend waits at its end for what is under way; of a failed group that may
-  // be until the timeout.
   if (std::uncaught_exceptions() > 0) Abort();
+  // A backend waits at its end for what is under way, and what was aborted may
+  // last until the timeout: it is left to the end of the process.
+  if (aborted() && waits_on_host_) (void)backend_.release();
+}
+
+bool BackendCommunicator::aborted() const {
+  std::lock_guard<std::mutex> lock(gate_->mu);
+  return gate_->aborted;
+}
+
+void BackendCommunicator::WaitFor(c10d::Work& work) {
+  if (waits_on_host_) {
+    const auto future = work.getFuture();
+    future->addCallback([gate = gate_](c10::ivalue::Future&) {
+      std::lock_guard<std::mutex> lock(gate->mu);
+      gate->changed.notify_all();
+    });
+    std::unique_lock<std::mutex> lock(gate_->mu);
+    gate_->changed.wait(lock, [&] { return gate_->aborted || future->completed(); });
+    if (!future->completed()) throw CommunicationError("the group was aborted");
+  }
+  work.wait();
 }
 
 std::unique_ptr<Pending> BackendCommunicator::AllReduceSum(at::Tensor slice) {
@@ -63,7 +88,7 @@ void BackendCommunicator::Broadcast(at::Tensor tensor, int root) {
     std::vector<at::Tensor> tensors{std::move(tensor)};
     c10d::BroadcastOptions options;
     options.rootRank = root;
-    backend_->broadcast(tensors, options)->wait();
+    WaitFor(*backend_->broadcast(tensors, options));
   });
 }
 
@@ -72,7 +97,12 @@ int64_t BackendCommunicator::Min(int64_t value) {
 }
 
 void BackendCommunicator::Abort() {
-  if (aborted_.exchange(true)) return;
+  {
+    std::lock_guard<std::mutex> lock(gate_->mu);
+    if (gate_->aborted) return;
+    gate_->aborted = true;
+    gate_->changed.notify_all();
+  }
   store_->SetFailed();
   try {
     abort_();

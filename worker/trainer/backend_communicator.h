@@ -5,9 +5,10 @@
 
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
-#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "worker/trainer/communicator.h"
@@ -17,10 +18,11 @@ namespace isoflop {
 
 class BackendCommunicator : public Communicator {
  public:
-  // `name`: "gloo", "nccl", for messages. `abort` ends what is under way; it may
-  // be called on any thread.
+  // `name`: "gloo", "nccl", for messages. `waits_on_host`: a wait blocks the thread
+  // until the sum is there, and Abort wakes it. `abort` leaves the peers; it may be
+  // called on any thread.
   BackendCommunicator(std::string name, std::unique_ptr<GroupStore> store, c10::intrusive_ptr<c10d::Backend> backend,
-                      std::function<void()> abort);
+                      bool waits_on_host, std::function<void()> abort);
   ~BackendCommunicator() override;
 
   int rank() const override { return backend_->getRank(); }
@@ -33,18 +35,26 @@ class BackendCommunicator : public Communicator {
  private:
   class BackendPending;
 
+  // What wakes a waiting thread; the backend's threads hold it too.
+  struct Gate {
+    std::mutex mu;
+    std::condition_variable changed;
+    bool aborted = false;  // guarded by mu
+  };
+
   // Runs `call`, an error of which is this group's end.
   template <class Call>
   auto Guarded(const char* doing, const Call& call);
+  void WaitFor(c10d::Work& work);
+  bool aborted() const;
 
   // Constant after construction.
   const std::string name_;
   const std::unique_ptr<GroupStore> store_;
   c10::intrusive_ptr<c10d::Backend> backend_;
+  const bool waits_on_host_;
   const std::function<void()> abort_;
-
-  // Own synchronisation.
-  std::atomic<bool> aborted_{false};
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
 };
 
 }  // namespace isoflop

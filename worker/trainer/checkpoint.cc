@@ -200,7 +200,8 @@ absl::StatusOr<WrittenCheckpoint> WriteFiles(const std::string& folder, const Pa
   return written;
 }
 
-absl::StatusOr<FileFacts> ReadFacts(const std::string& path) {
+// Size and hash of a file, and with `content` its bytes.
+absl::StatusOr<FileFacts> ReadFacts(const std::string& path, std::string* content = nullptr) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return ErrnoError(path, "open", errno);
   Sha256 hash;
@@ -211,6 +212,7 @@ absl::StatusOr<FileFacts> ReadFacts(const std::string& path) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) break;
     hash.Update(piece.data(), static_cast<size_t>(count));
+    if (content != nullptr) content->append(piece.data(), static_cast<size_t>(count));
     facts.bytes += count;
   }
   const int failed = errno;
@@ -248,14 +250,16 @@ absl::StatusOr<CheckpointState> ReadChecked(const std::string& path, bool tensor
   auto file = [&](const char* name) { return absl::StrCat(path, "/", name); };
 
   std::string manifest;
-  if (const absl::Status read = ReadWholeFile(file(kManifestFile), &manifest); !read.ok()) {
-    return bad(kManifestFile, std::string(read.message()));
+  if (const auto read = ReadFacts(file(kManifestFile), &manifest); !read.ok()) {
+    return bad(kManifestFile, std::string(read.status().message()));
   }
+  std::string state_text;
   const auto facts = ParseManifest(manifest);
   if (!facts.ok()) return bad(kManifestFile, std::string(facts.status().message()));
   for (size_t i = 0; i < facts->size(); ++i) {
-    if (!tensors_too && kListedFiles[i] != kStateFile) continue;
-    const auto found = ReadFacts(file(kListedFiles[i]));
+    const bool is_state = kListedFiles[i] == kStateFile;
+    if (!tensors_too && !is_state) continue;
+    const auto found = ReadFacts(file(kListedFiles[i]), is_state ? &state_text : nullptr);
     if (!found.ok()) return bad(kListedFiles[i], std::string(found.status().message()));
     const FileFacts& said = (*facts)[i];
     if (found->bytes != said.bytes) {
@@ -265,11 +269,7 @@ absl::StatusOr<CheckpointState> ReadChecked(const std::string& path, bool tensor
       return bad(kListedFiles[i], absl::StrCat("sha256 differs: ", found->sha256, ", the manifest says ", said.sha256));
     }
   }
-  std::string text;
-  if (const absl::Status read = ReadWholeFile(file(kStateFile), &text); !read.ok()) {
-    return bad(kStateFile, std::string(read.message()));
-  }
-  auto state = ParseState(text);
+  auto state = ParseState(state_text);
   if (!state.ok()) return bad(kStateFile, std::string(state.status().message()));
   return state;
 }

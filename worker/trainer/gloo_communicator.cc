@@ -17,7 +17,7 @@ namespace isoflop {
 namespace {
 
 // Torch's process group has no abort for Gloo: this one closes the sockets, which
-// ends every wait here and at the peers.
+// the peers see at once.
 class AbortableGloo : public c10d::ProcessGroupGloo {
  public:
   using c10d::ProcessGroupGloo::ProcessGroupGloo;
@@ -48,7 +48,7 @@ std::unique_ptr<Communicator> MakeGlooCommunicator(const Rendezvous& rendezvous)
     options->devices.push_back(MakeDevice(rendezvous.master_addr));
     auto group = c10::make_intrusive<AbortableGloo>(store->store(), rendezvous.rank, rendezvous.world_size, std::move(options));
     AbortableGloo* to_abort = group.get();
-    return std::make_unique<BackendCommunicator>("gloo", std::move(store), std::move(group),
+    return std::make_unique<BackendCommunicator>("gloo", std::move(store), std::move(group), /*waits_on_host=*/true,
                                                  [to_abort] { to_abort->CloseConnections(); });
   } catch (const CommunicationError&) {
     throw;

@@ -8,6 +8,7 @@
 
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -30,7 +31,7 @@ class GroupStore {
   int64_t Min(int64_t value);
 
   // No goodbye: the group has failed.
-  void SetFailed() { failed_ = true; }
+  void SetFailed() { failed_ = true; }  // on any thread
 
   // For a process group to exchange its addresses in; this lease's own.
   const c10::intrusive_ptr<c10d::Store>& store() const { return store_; }
@@ -43,7 +44,7 @@ class GroupStore {
   c10::intrusive_ptr<c10d::Store> store_;  // behind the prefix
 
   int64_t min_calls_ = 0;
-  bool failed_ = false;
+  std::atomic<bool> failed_{false};
 };
 
 // `error` as one line, without the stack that Torch's errors carry, behind `doing`.

@@ -34,7 +34,8 @@ std::unique_ptr<Communicator> MakeNcclCommunicator(const Rendezvous& rendezvous,
     group->setBoundDeviceId(bound);
     group->eagerConnectSingleDevice(bound);
     c10d::ProcessGroupNCCL* to_abort = group.get();
-    return std::make_unique<BackendCommunicator>("nccl", std::move(store), std::move(group), [to_abort] { to_abort->abort(); });
+    return std::make_unique<BackendCommunicator>("nccl", std::move(store), std::move(group), /*waits_on_host=*/false,
+                                                 [to_abort] { to_abort->abort(); });
   } catch (const CommunicationError&) {
     throw;
   } catch (const std::exception& error) {
