@@ -5,17 +5,28 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "tools/isoflop/terminal.h"
 
 namespace isoflop {
 
+namespace {
+
+// Some rooms write "...; cure: ..." in one line: the cure gets its own.
+std::string MessageOf(const absl::Status& status) {
+  return absl::StrReplaceAll(status.message(), {{"; cure: ", "\ncure: "}});
+}
+
+}  // namespace
+
 ErrorParts SplitError(const absl::Status& status) {
   ErrorParts parts;
+  const std::string message = MessageOf(status);
   parts.code = absl::AsciiStrToLower(absl::StatusCodeToString(status.code()));
   std::vector<std::string> kept;
-  for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+  for (const absl::string_view line : absl::StrSplit(message, '\n')) {
     absl::string_view rest = line;
     if (absl::ConsumePrefix(&rest, "cure: ")) {
       if (!parts.cure.empty()) parts.cure += "; ";
@@ -58,8 +69,7 @@ void PrintError(const absl::Status& status, bool json) {
     std::fprintf(stderr, "%s\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return;
   }
-  const std::string message(status.message());
-  std::fprintf(stderr, "%s\n", message.c_str());
+  std::fprintf(stderr, "%s\n", MessageOf(status).c_str());
 }
 
 }  // namespace isoflop

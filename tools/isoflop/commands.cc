@@ -11,6 +11,11 @@ const std::vector<CommandEntry>& AllCommands() {
        "  isoflop plan web.yaml --slots 8xH100 --trials\n"
        "  isoflop plan web.yaml --set grid.budgets=[1e17,1e18] -o yaml",
        false, AddPlanCommand},
+      {"data", "prepares token data, says what data are",
+       "  isoflop data prepare books/ -o data/books --eval 5%\n"
+       "  isoflop data prepare fineweb/*.bin -o data/web\n"
+       "  isoflop data inspect data/books",
+       true, AddDataCommand},
   };
   return *kCommands;
 }

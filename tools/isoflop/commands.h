@@ -9,6 +9,7 @@ namespace isoflop {
 
 // (declarations in the order of `isoflop --help`)
 CommandBody AddPlanCommand(CLI::App& app);
+CommandBody AddDataCommand(CLI::App& app);
 
 }  // namespace isoflop
 

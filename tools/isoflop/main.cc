@@ -118,6 +118,18 @@ int Main(int argc, char** argv) {
                     absl::StrCat("isoflop ", sub->get_name(), " --help"), json);
   } catch (const CLI::ParseError& e) {
     const CLI::App* sub = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
+    if (sub != &app && sub->get_subcommands().empty() && !sub->remaining().empty()) {
+      // "isoflop data prepair": a command of commands, and none of them.
+      std::vector<std::string> ours;
+      for (const CLI::App* one : sub->get_subcommands({})) ours.push_back(one->get_name());
+      const std::string word = sub->remaining().front();
+      const std::string better = DidYouMean(word, ours).value_or("");
+      if (!ours.empty()) {
+        return BadUsage(absl::StrCat(sub->get_name(), ": no command '", word, "'",
+                                     better.empty() ? "" : absl::StrCat(", did you mean '", better, "'?")),
+                        absl::StrCat("isoflop ", sub->get_name(), " --help"), json);
+      }
+    }
     return BadUsage(absl::StrCat(sub == &app ? "" : sub->get_name() + ": ", e.what()),
                     sub == &app ? "isoflop --help" : absl::StrCat("isoflop ", sub->get_name(), " --help"), json);
   }

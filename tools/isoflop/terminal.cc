@@ -84,6 +84,12 @@ bool AskYesNo(const std::string& question, bool default_yes, bool* asked) {
   }
 }
 
+std::string ProgressBar(double share, int width) {
+  const double clamped = std::clamp(share, 0.0, 1.0);
+  const auto filled = static_cast<size_t>(clamped * width);
+  return "[" + std::string(filled, '#') + std::string(static_cast<size_t>(width) - filled, '-') + "]";
+}
+
 std::string CutToWidth(const std::string& text, int width) {
   if (width <= 0) return text;
   std::string out;

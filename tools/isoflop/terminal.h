@@ -51,6 +51,9 @@ class LiveBlock {
   int drawn_ = 0;
 };
 
+// "[####----------]" with `share` of `width` places filled.
+std::string ProgressBar(double share, int width);
+
 // `text` cut to `width` columns (bytes of UTF-8 sequences count once; escape
 // sequences not at all).
 std::string CutToWidth(const std::string& text, int width);
