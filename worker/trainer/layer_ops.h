@@ -64,6 +64,10 @@ class LayerOps {
   // Sum over tokens of -ln softmax(scale * x W^T)[target], nats, fp32, 0-d.
   virtual at::Tensor HeadLoss(const at::Tensor& x_ND, const at::Tensor& weight_VD, const at::Tensor& targets_N,
                               double scale) const = 0;
+
+  // The same for each token, (N) fp32, without a graph.
+  virtual at::Tensor TokenLosses(const at::Tensor& x_ND, const at::Tensor& weight_VD, const at::Tensor& targets_N,
+                                 double scale) const = 0;
 };
 
 std::unique_ptr<LayerOps> MakePlainLayerOps();

@@ -68,9 +68,19 @@ class PlainLayerOps final : public LayerOps {
 
   at::Tensor HeadLoss(const at::Tensor& x_ND, const at::Tensor& weight_VD, const at::Tensor& targets_N,
                       double scale) const override {
-    at::Tensor logits_NV = at::linear(x_ND, weight_VD).to(at::kFloat);
-    if (scale != 1) logits_NV = logits_NV * scale;
-    return at::nll_loss(at::log_softmax(logits_NV, -1), targets_N, {}, at::Reduction::Sum);
+    return at::nll_loss(LogProbabilities(x_ND, weight_VD, scale), targets_N, {}, at::Reduction::Sum);
+  }
+
+  at::Tensor TokenLosses(const at::Tensor& x_ND, const at::Tensor& weight_VD, const at::Tensor& targets_N,
+                         double scale) const override {
+    at::NoGradGuard no_grad;
+    return at::nll_loss(LogProbabilities(x_ND, weight_VD, scale), targets_N, {}, at::Reduction::None);
+  }
+
+ private:
+  static at::Tensor LogProbabilities(const at::Tensor& x_ND, const at::Tensor& weight_VD, double scale) {
+    const at::Tensor logits_NV = at::linear(x_ND, weight_VD).to(at::kFloat);
+    return at::log_softmax(scale == 1 ? logits_NV : logits_NV * scale, -1);
   }
 };
 

@@ -44,6 +44,7 @@ void StopSignals::Install() {
   Handle(SIGTERM, OnTerminate);
   Handle(SIGUSR1, OnUser1);
   Handle(SIGPIPE, SIG_IGN);
+  Handle(SIGXFSZ, SIG_IGN);
 }
 
 StopFlags StopSignals::Take() { return {stop_asked.load(), checkpoint_asked.exchange(false)}; }

@@ -21,9 +21,9 @@ struct StopFlags {
 // Process-wide, for signals are. Every call is safe at any time on any thread.
 class StopSignals {
  public:
-  // Takes over SIGTERM and SIGUSR1 and ignores SIGPIPE, so that a lost reader
-  // is an EPIPE. Call once, before threads are started. A second SIGTERM is as
-  // the first.
+  // Takes over SIGTERM and SIGUSR1 and ignores SIGPIPE and SIGXFSZ, so that a lost
+  // reader (EPIPE) and a file at its limit (EFBIG) are errors of a write. Call
+  // once, before threads are started. A second SIGTERM is as the first.
   static void Install();
 
   // What came since the last call. `stop`, once set, stays; `checkpoint` is

@@ -77,7 +77,9 @@ Transformer::Transformer(const ModelShape& shape, int64_t longest_sequence, cons
 
 Transformer::Transformer(const ModelShape& shape, int64_t longest_sequence, const Parameters& parameters,
                          Precision precision)
-    : Transformer(shape, longest_sequence, parameters, precision, MakePlainLayerOps()) {}
+    : Transformer(shape, longest_sequence, parameters, precision,
+                  precision == Precision::kFp32 && parameters.weights().device().is_cpu() ? MakeFusedCpuLayerOps()
+                                                                                          : MakePlainLayerOps()) {}
 
 void Transformer::RefreshWeights() {
   if (precision_ != Precision::kBf16) return;
@@ -179,8 +181,9 @@ at::Tensor Transformer::Logits(const at::Tensor& inputs_BT) const {
 
 at::Tensor Transformer::TokenLosses(const at::Tensor& inputs_BT, const at::Tensor& targets_BT) const {
   at::NoGradGuard no_grad;
-  const at::Tensor log_probabilities_BTV = at::log_softmax(Logits(inputs_BT), -1);
-  return -log_probabilities_BTV.gather(-1, targets_BT.unsqueeze(-1)).squeeze(-1);
+  const Weights weights = GatherWeights();
+  const at::Tensor hidden_ND = Walk(weights, inputs_BT, /*training=*/false);
+  return ops_->TokenLosses(hidden_ND, weights.head, targets_BT.reshape({-1}), logit_scale_).view(targets_BT.sizes());
 }
 
 at::Tensor Transformer::QkvOf(const at::Tensor& inputs_BT, int64_t layer) const {

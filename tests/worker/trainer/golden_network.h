@@ -1,0 +1,45 @@
+// The small networks of tools/record_reference.py, filled as that script fills
+// them, and what PyTorch said about them (golden/transformer.safetensors).
+#ifndef ISOFLOP_TESTS_WORKER_TRAINER_GOLDEN_NETWORK_H_
+#define ISOFLOP_TESTS_WORKER_TRAINER_GOLDEN_NETWORK_H_
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "study/model_shape.h"
+#include "worker/trainer/parameters.h"
+
+namespace isoflop {
+
+inline constexpr int64_t kGoldenBatch = 2, kGoldenPositions = 5, kGoldenSteps = 20;
+
+struct GoldenCase {
+  std::string name;
+  ModelShape shape;
+};
+
+// Every norm x position x activation, then tied, qk-norm, bias and muP.
+std::vector<GoldenCase> GoldenCases();
+
+// Fills every parameter by its name, as the script does.
+void FillByName(Parameters& parameters);
+
+// Inputs and targets of `step`, each (B, T).
+struct GoldenTokens {
+  at::Tensor inputs_BT, targets_BT;
+};
+GoldenTokens TokensOfStep(int64_t step);
+
+// A recorded tensor, "rmsnorm-rope-gelu/logits" say; fails the test where it is
+// not there.
+at::Tensor Recorded(const std::string& name);
+
+// |a - b| / |b|, L2.
+double RelativeDistance(const at::Tensor& a, const at::Tensor& b);
+
+}  // namespace isoflop
+
+#endif  // ISOFLOP_TESTS_WORKER_TRAINER_GOLDEN_NETWORK_H_
