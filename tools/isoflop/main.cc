@@ -109,13 +109,20 @@ int Main(int argc, char** argv) {
     return app.exit(e);
   } catch (const CLI::ExtrasError& e) {
     const CLI::App* sub = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
-    while (!sub->get_subcommands().empty()) sub = sub->get_subcommands().front();
-    const std::string extra = sub->remaining(true).empty() ? e.what() : sub->remaining(true).front();
+    std::string name = sub->get_name();
+    std::vector<std::string> flags = FlagNames(*sub);
+    while (!sub->get_subcommands().empty()) {  // "data prepare" takes the flags of both
+      sub = sub->get_subcommands().front();
+      absl::StrAppend(&name, " ", sub->get_name());
+      for (std::string& flag : FlagNames(*sub)) flags.push_back(std::move(flag));
+    }
+    const std::vector<std::string> extras = app.remaining(true);
+    const std::string extra = extras.empty() ? e.what() : extras.front();
     const std::string better =
-        extra[0] == '-' ? DidYouMean(extra.substr(0, extra.find('=')), FlagNames(*sub)).value_or("") : "";
-    return BadUsage(absl::StrCat(sub->get_name(), ": ", extra[0] == '-' ? "unknown flag '" : "unexpected '", extra,
+        extra[0] == '-' ? DidYouMean(extra.substr(0, extra.find('=')), flags).value_or("") : "";
+    return BadUsage(absl::StrCat(name, ": ", extra[0] == '-' ? "unknown flag '" : "unexpected '", extra,
                                  "'", better.empty() ? "" : absl::StrCat(", did you mean '", better, "'?")),
-                    absl::StrCat("isoflop ", sub->get_name(), " --help"), json);
+                    absl::StrCat("isoflop ", name, " --help"), json);
   } catch (const CLI::ParseError& e) {
     const CLI::App* sub = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
     if (sub != &app && sub->get_subcommands().empty() && !sub->remaining().empty()) {
