@@ -31,6 +31,13 @@ namespace isoflop {
 // Why a number is missing or doubtful. The text forms are the names here
 // ("kUnderdetermined"); docs/errors.md tells each with its cure.
 enum class Code {
+  // inputs
+  kRepeatedData,
+  kScheduleNotEnded,
+  kMixedEvaluation,
+  kConventionUnknown,
+  kTokensDerived,
+  kRatioSuspicious,
   // the fit refuses or narrows
   kUnderdetermined,
   kCollinear,
@@ -47,13 +54,6 @@ enum class Code {
   kNotConvex,
   kTooFewPoints,
   kBudgetSnapped,
-  // inputs
-  kRepeatedData,
-  kScheduleNotEnded,
-  kMixedEvaluation,
-  kConventionUnknown,
-  kTokensDerived,
-  kRatioSuspicious,
   // uncertainty
   kNoiseUnknown,
   kFewClusters,
@@ -203,14 +203,16 @@ struct IsoflopBudget {
   std::vector<size_t> rows;          // into AnalysisResult::rows, by rising N
   bool snapped = false;              // rows of different C were taken as one budget
   double snap_range = 0;             // largest C / smallest C - 1
+  int sizes = 0;                     // distinct N
   std::optional<Parabola> parabola;  // with 3 or more points
   // The minimum; given for rejected budgets too when the parabola has one, so
   // that plots can draw it hollow.
   std::optional<Estimate> params_optimal;
   std::optional<Estimate> tokens_optimal;
   std::optional<Estimate> loss_optimal;
-  // ln N* of a parabola minus ln N* of the approach-3 law on the same cells,
-  // noise-free; nullopt without a law.
+  // ln N* of a parabola through the approach-3 law's own losses on these cells,
+  // minus ln N* of that law: what approach 2 would get wrong without noise.
+  // nullopt without a law.
   std::optional<double> bias;
   std::optional<Refusal> rejection;  // set: not in the power laws
 };
@@ -223,6 +225,8 @@ struct IsoflopFit {
   // ordinary least squares beside it.
   std::optional<PowerLaw> params_law, tokens_law;
   std::optional<PowerLaw> params_law_ols, tokens_law_ols;
+  // The bias of the power law's ln N* at C_T; nullopt without a law.
+  std::optional<double> bias_at_target;
   std::optional<Refusal> refusal;  // set: no power law
 };
 

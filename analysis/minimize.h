@@ -67,7 +67,7 @@ NewtonSummary MinimizeNewton(const Problem& problem, Eigen::Matrix<double, P, 1>
     damped.diagonal().array() += mu * scale;
     factor.compute(damped);
     if (factor.info() != Eigen::Success) {
-      mu = std::max(4 * mu, 1e-4);
+      mu = std::max(10 * mu, 1e-3);
       if (mu > 1e12) {
         summary.end = NewtonEnd::kSingular;
         break;
@@ -98,7 +98,7 @@ NewtonSummary MinimizeNewton(const Problem& problem, Eigen::Matrix<double, P, 1>
       if (!at_rounding && actual < 0.25 * predicted) {
         mu = std::max(4 * mu, 1e-6);
       } else {
-        mu = mu < 1e-7 ? 0 : mu / 8;
+        mu = mu < 1e-3 ? 0 : mu / 5;
       }
     }
     if (tiny || (mu == 0 && g.cwiseAbs().maxCoeff() == 0)) {
@@ -112,7 +112,7 @@ NewtonSummary MinimizeNewton(const Problem& problem, Eigen::Matrix<double, P, 1>
       break;
     }
     if (!accepted) {
-      mu = std::max(4 * mu, 1e-6);
+      mu = std::max(10 * mu, 1e-3);
       if (mu > 1e12) {
         summary.end = NewtonEnd::kSingular;
         break;

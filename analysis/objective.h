@@ -137,10 +137,11 @@ class HuberObjective {
     for (int k = 1; k < Form::kTerms; ++k) top = u[k] > top ? u[k] : top;
     double sum = 0;
     for (int k = 0; k < Form::kTerms; ++k) {
-      p[k] = std::exp(u[k] - top);
+      p[k] = u[k] == top ? 1 : std::exp(u[k] - top);
       sum += p[k];
     }
-    for (int k = 0; k < Form::kTerms; ++k) p[k] /= sum;
+    const double scale = 1 / sum;
+    for (int k = 0; k < Form::kTerms; ++k) p[k] *= scale;
     return top + std::log(sum);
   }
 

@@ -29,7 +29,9 @@ double SortedQuantile(absl::Span<const double> rising, double p) {
   const double h = static_cast<double>(rising.size() - 1) * p;
   const size_t below = static_cast<size_t>(h);
   if (below + 1 >= rising.size()) return rising.back();
-  return rising[below] + (h - static_cast<double>(below)) * (rising[below + 1] - rising[below]);
+  const double rest = h - static_cast<double>(below);
+  if (rest == 0 || rising[below] == rising[below + 1]) return rising[below];  // also between two infinities
+  return rising[below] + rest * (rising[below + 1] - rising[below]);
 }
 
 }  // namespace isoflop

@@ -52,10 +52,9 @@ double SolveSubset(const Normal& normal, unsigned columns, double* c) {
   return rss;
 }
 
-LinearFit BestActiveSet(const Normal& normal, double alpha, double beta, unsigned allowed) {
+LinearFit BestActiveSet(const Normal& normal, double alpha, double beta) {
   LinearFit best{.alpha = alpha, .beta = beta, .rss = std::numeric_limits<double>::infinity()};
   for (unsigned columns = 0; columns < 8; ++columns) {
-    if ((columns & ~allowed) != 0) continue;
     double c[3];
     const double rss = SolveSubset(normal, columns, c);
     if (rss < best.rss) best = {c[0], c[1], c[2], alpha, beta, rss};
@@ -63,11 +62,11 @@ LinearFit BestActiveSet(const Normal& normal, double alpha, double beta, unsigne
   return best;
 }
 
-Normal NormalOf(const FitRows& rows, double E, double alpha, double beta) {
+Normal NormalOf(const FitRows& rows, double alpha, double beta) {
   Normal normal;
   for (size_t i = 0; i < rows.size(); ++i) {
     const double x[3] = {1, std::exp(-alpha * rows.n[i]), std::exp(-beta * rows.d[i])};
-    const double y = rows.loss[i] - E, w = rows.weight[i];
+    const double y = rows.loss[i], w = rows.weight[i];
     for (int j = 0; j < 3; ++j) {
       for (int k = 0; k < 3; ++k) normal.xx[j][k] += w * x[j] * x[k];
       normal.xy[j] += w * x[j] * y;
@@ -80,13 +79,7 @@ Normal NormalOf(const FitRows& rows, double E, double alpha, double beta) {
 }  // namespace
 
 LinearFit SolveLinearPart(const FitRows& rows, double alpha, double beta) {
-  return BestActiveSet(NormalOf(rows, 0, alpha, beta), alpha, beta, 7);
-}
-
-LinearFit SolveLinearPartAt(const FitRows& rows, double E, double alpha, double beta) {
-  LinearFit fit = BestActiveSet(NormalOf(rows, E, alpha, beta), alpha, beta, 6);
-  fit.E = E;
-  return fit;
+  return BestActiveSet(NormalOf(rows, alpha, beta), alpha, beta);
 }
 
 std::vector<LinearFit> VariableProjectionMinima(const FitRows& rows, int max_minima) {
@@ -124,7 +117,7 @@ std::vector<LinearFit> VariableProjectionMinima(const FitRows& rows, int max_min
       normal.xy[1] = ny[i];
       normal.xy[2] = dy[j];
       normal.yy = wy.dot(y);
-      grid[static_cast<size_t>(i * kGrid + j)] = BestActiveSet(normal, GridExponent(i), GridExponent(j), 7);
+      grid[static_cast<size_t>(i * kGrid + j)] = BestActiveSet(normal, GridExponent(i), GridExponent(j));
     }
   }
 
@@ -147,14 +140,13 @@ std::vector<LinearFit> VariableProjectionMinima(const FitRows& rows, int max_min
 }
 
 std::vector<LinearFit> QuasiRandomStarts(const FitRows& rows, int count) {
-  // 1/g, 1/g^2, 1/g^3 with g^4 = g + 1.
-  constexpr double kStep[3] = {0.8191725133961645, 0.6710436067037893, 0.5497004779019703};
-  const double min_loss = *std::min_element(rows.loss.begin(), rows.loss.end());
+  // 1/g and 1/g^2 with g^3 = g + 1.
+  constexpr double kStep[2] = {0.7548776662466927, 0.5698402909980532};
   std::vector<LinearFit> starts;
   for (int i = 1; i <= count; ++i) {
-    double u[3];
-    for (int j = 0; j < 3; ++j) u[j] = std::fmod(0.5 + i * kStep[j], 1.0);
-    starts.push_back(SolveLinearPartAt(rows, u[2] * min_loss, kExponentLow + (kExponentHigh - kExponentLow) * u[0],
+    double u[2];
+    for (int j = 0; j < 2; ++j) u[j] = std::fmod(0.5 + i * kStep[j], 1.0);
+    starts.push_back(SolveLinearPart(rows, kExponentLow + (kExponentHigh - kExponentLow) * u[0],
                                        kExponentLow + (kExponentHigh - kExponentLow) * u[1]));
   }
   return starts;

@@ -21,15 +21,12 @@ struct LinearFit {
 // coefficients >= 0: the best of the eight active sets.
 LinearFit SolveLinearPart(const FitRows& rows, double alpha, double beta);
 
-// The same with E given.
-LinearFit SolveLinearPartAt(const FitRows& rows, double E, double alpha, double beta);
-
 // The cells of a 32 x 32 grid over [0.05, 1.5]^2 of (alpha, beta) that are lower
 // than their neighbours, lowest first, at most `max_minima`.
 std::vector<LinearFit> VariableProjectionMinima(const FitRows& rows, int max_minima = 10);
 
-// `count` quasi-random starts over (alpha, beta, E / min L), Roberts' R3
-// sequence: the same for everyone, always.
+// `count` quasi-random points of that square (Roberts' R2 sequence: the same
+// for everyone, always), each with its best linear part.
 std::vector<LinearFit> QuasiRandomStarts(const FitRows& rows, int count = 32);
 
 }  // namespace isoflop

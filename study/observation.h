@@ -60,6 +60,7 @@ struct Observation {
   int64_t vocab_size = 0;
   int64_t sequence_length = 0;
   double wall_seconds = 0;  // 0: not known
+  std::optional<double> tokens_per_second;  // of this trial's own training, all slots together
   TrialOutcome outcome = TrialOutcome::kCompleted;
   std::optional<bool> schedule_ended;  // the rate reached its end at this D; a CSV may not know
   std::vector<LossPoint> curve;        // approach 1 and F2 only

@@ -1,0 +1,107 @@
+#include "analysis/bootstrap.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <thread>
+
+#include "analysis/statistics.h"
+
+namespace isoflop {
+namespace {
+
+// Rows joined by an equal, not empty key become one cluster.
+class Clusters {
+ public:
+  explicit Clusters(size_t rows) : parent_(rows) { std::iota(parent_.begin(), parent_.end(), size_t{0}); }
+
+  size_t Root(size_t row) {
+    while (parent_[row] != row) row = parent_[row] = parent_[parent_[row]];
+    return row;
+  }
+  // The lower root stays: clusters are named by their first row.
+  void Join(size_t x, size_t y) {
+    x = Root(x);
+    y = Root(y);
+    parent_[std::max(x, y)] = std::min(x, y);
+  }
+
+ private:
+  std::vector<size_t> parent_;
+};
+
+}  // namespace
+
+uint32_t DrawIndex(std::mt19937* generator, uint32_t m) {
+  uint32_t mask = 0;
+  while (mask < m - 1) mask = mask << 1 | 1;
+  uint32_t index;
+  do {
+    index = static_cast<uint32_t>((*generator)()) & mask;
+  } while (index > m - 1);
+  return index;
+}
+
+std::vector<std::vector<size_t>> BootstrapClusters(absl::Span<const KeptRow> rows, const std::string& method) {
+  Clusters clusters(rows.size());
+  if (method == "cluster") {
+    std::map<std::string, size_t> by_trial, by_config;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const Observation& row = rows[i].observation;
+      if (!row.trial_id.empty()) clusters.Join(i, by_trial.try_emplace(row.trial_id, i).first->second);
+      if (!row.config_id.empty()) clusters.Join(i, by_config.try_emplace(row.config_id, i).first->second);
+    }
+  }
+  std::map<size_t, std::vector<size_t>> by_root;
+  for (size_t i = 0; i < rows.size(); ++i) by_root[clusters.Root(i)].push_back(i);
+  std::vector<std::vector<size_t>> result;
+  for (auto& [root, members] : by_root) result.push_back(std::move(members));
+  return result;
+}
+
+std::string AutoBootstrapMethod(absl::Span<const KeptRow> rows) {
+  return BootstrapClusters(rows, "cluster").size() < rows.size() ? "cluster" : "pairs";
+}
+
+std::vector<uint16_t> DrawCounts(absl::Span<const std::vector<size_t>> clusters, size_t rows, int draws,
+                                 uint64_t seed) {
+  std::mt19937 generator(static_cast<uint32_t>(seed));
+  std::vector<uint16_t> counts(static_cast<size_t>(draws) * rows, 0);
+  const uint32_t m = static_cast<uint32_t>(clusters.size());
+  for (int draw = 0; draw < draws; ++draw) {
+    uint16_t* row_counts = counts.data() + static_cast<size_t>(draw) * rows;
+    for (uint32_t i = 0; i < m; ++i) {
+      for (const size_t row : clusters[DrawIndex(&generator, m)]) ++row_counts[row];
+    }
+  }
+  return counts;
+}
+
+void ParallelFor(int count, int threads, const std::function<void(int, int)>& body) {
+  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  threads = std::min(threads, std::max(count, 1));
+  std::vector<std::thread> others;
+  const auto first_of = [&](int share) { return static_cast<int>(static_cast<int64_t>(count) * share / threads); };
+  for (int share = 1; share < threads; ++share) others.emplace_back(body, first_of(share), first_of(share + 1));
+  body(0, first_of(1));
+  for (std::thread& other : others) other.join();
+}
+
+Estimate EstimateFromDraws(double value, std::vector<double> draws, absl::Span<const double> levels,
+                           const std::string& method) {
+  Estimate estimate;
+  estimate.value = value;
+  draws.erase(std::remove_if(draws.begin(), draws.end(), [](double x) { return std::isnan(x); }), draws.end());
+  if (draws.size() < 20) return estimate;
+  estimate.method = method;
+  std::sort(draws.begin(), draws.end());
+  if (std::isfinite(draws.front()) && std::isfinite(draws.back())) estimate.se = StandardDeviation(draws);
+  for (const double level : levels) {
+    const double tail = 0.5 * (1 - level / 100);
+    estimate.intervals.push_back({level, SortedQuantile(draws, tail), SortedQuantile(draws, 1 - tail)});
+  }
+  return estimate;
+}
+
+}  // namespace isoflop
