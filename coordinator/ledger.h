@@ -26,6 +26,7 @@
 #include "study/observation.h"
 #include "study/plan.h"
 #include "study/trial_outcome.h"
+#include "study/trial_result.h"
 
 namespace isoflop {
 
@@ -49,31 +50,6 @@ struct StudyRow {
   StudyState state = StudyState::kActive;
   std::string state_reason{};
   absl::Time created_at{};
-};
-
-// The `final` line of a trainer with what it said of itself before.
-struct TrialResult {
-  int64_t step = 0;
-  int64_t tokens_trained = 0;
-  std::optional<double> final_loss_nats{};
-  std::optional<double> final_loss_se{};
-  std::optional<double> bits_per_byte{};
-  int64_t eval_tokens = 0;
-  std::optional<int64_t> eval_bytes{};
-  std::string eval_sha256{};
-  std::optional<int64_t> unique_tokens{};
-  std::optional<double> train_loss_nats{};
-  std::optional<double> flops_exact{};
-  std::optional<double> wall_seconds{};
-  std::optional<double> tokens_per_second{};
-  std::optional<double> mfu{};
-  std::optional<int64_t> peak_memory_bytes{};
-  std::optional<bool> resumed_exact{};
-  std::optional<int64_t> params_total{};
-  std::string device{};
-  std::string precision{};
-  std::string program{};
-  std::string tokenizer_sha256{};
 };
 
 struct TrialRow {
