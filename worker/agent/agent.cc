@@ -67,7 +67,8 @@ Agent::Impl::Impl(AgentOptions options, std::unique_ptr<CoordinatorChannel> chan
       slots_(std::move(slots)),
       spool_(std::move(spool)),
       datasets_(options_.data_roots),
-      conversation_(spool_->instance_id(), spool_->previous_instances()),
+      conversation_(spool_->instance_id(), spool_->previous_instances(),
+                    options_.protocol_version_for_testing.value_or(kProtocolVersion)),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 Agent::Impl::~Impl() {

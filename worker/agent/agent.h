@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,8 @@ struct AgentOptions {
   // Told once a lease's points up to `durable_seq` are known to be stored.
   // Called on Run's thread. Empty: nobody.
   std::function<void(int64_t lease_id, uint64_t durable_seq)> on_durable;
+  // Speaks as another release would.
+  std::optional<uint32_t> protocol_version_for_testing;
 };
 
 class Agent {

@@ -235,6 +235,7 @@ absl::StatusOr<std::unique_ptr<TrialRun>> Agent::Impl::StartRun(
   place.checkpoint_period = options_.checkpoint_period;
   place.grace = options_.grace;
   place.master_port = FreePort();
+  run.params_total = facts->params_total;
   run.silence_limit = options_.silence_limit;
   if (assignment.has_wall_limit()) {
     const absl::Duration limit = FromWire(assignment.wall_limit());

@@ -101,13 +101,16 @@ AttemptVerdict JudgeAttempt(const AttemptFacts& facts) {
       out.exit_code.has_value() &&
       (out.outcome == TrialOutcome::kCompleted || out.outcome == TrialOutcome::kConfig ||
        out.outcome == TrialOutcome::kOom || out.outcome == TrialOutcome::kDiverged);
-  if (facts.stop == StopCause::kNone || keeps_its_word) return out;
+  if (facts.stop == StopCause::kNone || (keeps_its_word && facts.stop != StopCause::kConfig)) {
+    return out;
+  }
   switch (facts.stop) {
     case StopCause::kNone: break;
     case StopCause::kPreempted: out.outcome = TrialOutcome::kPreempted; break;
     case StopCause::kCancelled: out.outcome = TrialOutcome::kCancelled; break;
     case StopCause::kTimeout: out.outcome = TrialOutcome::kTimeout; break;
     case StopCause::kStalled: out.outcome = TrialOutcome::kLost; break;
+    case StopCause::kConfig: out.outcome = TrialOutcome::kConfig; break;
   }
   out.detail = facts.stop_detail;
   return out;

@@ -21,6 +21,7 @@ enum class StopCause {
   kCancelled,
   kTimeout,    // wall limit
   kStalled,    // silence
+  kConfig,     // it said what the trial denies
 };
 
 struct AttemptFacts {
@@ -42,7 +43,7 @@ struct AttemptVerdict {
 };
 
 // An end after our own stop takes the stop's cause, but for exit 0 with a
-// final line, 78, 86 and 87. Of several ranks the most specific class wins:
+// final line, 78, 86 and 87 (kConfig is taken always). Of several ranks the most specific class wins:
 // oom, config, diverged, then bad_checkpoint, node_fault, crashed, lost.
 AttemptVerdict JudgeAttempt(const AttemptFacts& facts);
 

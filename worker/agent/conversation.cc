@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "proto/convert.h"
 #include "proto/work_queue.pb.h"
 
 namespace isoflop {
@@ -28,8 +27,11 @@ bool IsForGood(absl::StatusCode code) {
 
 }  // namespace
 
-Conversation::Conversation(std::string instance_id, std::vector<std::string> previous)
-    : instance_id_(std::move(instance_id)), previous_(std::move(previous)) {}
+Conversation::Conversation(std::string instance_id, std::vector<std::string> previous,
+                           uint32_t protocol_version)
+    : instance_id_(std::move(instance_id)),
+      previous_(std::move(previous)),
+      protocol_version_(protocol_version) {}
 
 bool Conversation::MaySpeak(absl::Time now) const {
   if (now < retry_at_) return false;
@@ -37,7 +39,7 @@ bool Conversation::MaySpeak(absl::Time now) const {
 }
 
 void Conversation::Begin(wire::SynchronizeRequest& request, bool brings_news) {
-  request.set_protocol_version(kProtocolVersion);
+  request.set_protocol_version(protocol_version_);
   request.set_store_id(store_id_);
   request.set_epoch_seen(epoch_);
   request.set_instance_id(instance_id_);

@@ -23,7 +23,8 @@ class SynchronizeResponse;
 class Conversation {
  public:
   // `previous`: predecessors, the eldest first; the coordinator knows one.
-  Conversation(std::string instance_id, std::vector<std::string> previous);
+  Conversation(std::string instance_id, std::vector<std::string> previous,
+               uint32_t protocol_version);
 
   // Whether a request may leave now: none that brought news is unanswered, and
   // no back-off runs. A hanging request that brought none is superseded.
@@ -60,6 +61,7 @@ class Conversation {
   // Constant after construction.
   const std::string instance_id_;
   const std::vector<std::string> previous_;
+  const uint32_t protocol_version_;
 
   size_t previous_index_ = 0;
   std::string store_id_;

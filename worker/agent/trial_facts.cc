@@ -22,6 +22,16 @@ absl::StatusOr<TrialFacts> ReadTrialFacts(const std::string& trial_json) {
     const auto hash = data->find("dataset_sha256");
     if (hash != data->end() && hash->is_string()) out.dataset_sha256 = hash->get<std::string>();
   }
+  const auto model = trial.find("model");
+  if (model != trial.end() && model->is_object() && model->contains("family") &&
+      (*model)["family"] == "custom") {
+    int64_t total = 0;
+    for (const char* name : {"params_embedding", "params_position", "params_head", "params_blocks"}) {
+      const auto count = model->find(name);
+      if (count != model->end() && count->is_number_integer()) total += count->get<int64_t>();
+    }
+    out.params_total = total;
+  }
   return out;
 }
 

@@ -6,6 +6,7 @@
 #define ISOFLOP_WORKER_AGENT_TRIAL_FACTS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -16,6 +17,8 @@ struct TrialFacts {
   int64_t steps = 0;
   bool deterministic = true;
   std::string dataset_sha256{};  // empty: it names none
+  // Of a custom model: what the study states, which `started` must confirm.
+  std::optional<int64_t> params_total{};
 };
 
 // InvalidArgument: no JSON object, or no count `steps`.

@@ -240,6 +240,12 @@ void TrialRun::TakeLine(size_t rank, absl::string_view line, absl::Time now) {
   if (const auto* started = std::get_if<StartedEvent>(&event->what)) {
     started_ = *started;
     if (started->resumed_step) step_ = std::max(step_, *started->resumed_step);
+    if (options_.params_total && *options_.params_total != started->params_total) {
+      Stop(StopCause::kConfig,
+           absl::StrCat("params_total: the trainer counts ", started->params_total,
+                        ", the study states ", *options_.params_total, " for this model"),
+           now);
+    }
   } else if (const auto* probe = std::get_if<ProbeEvent>(&event->what)) {
     micro_batch_ = probe->micro_batch_sequences;
   } else if (const auto* point = std::get_if<PointEvent>(&event->what)) {
@@ -318,7 +324,11 @@ void TrialRun::Stop(StopCause cause, std::string detail, absl::Time now) {
   if (stop_ == StopCause::kNone) {
     stop_ = cause;
     stop_detail_ = std::move(detail);
-    if (cause != StopCause::kCancelled) SignalRanks(SIGTERM);
+    if (cause == StopCause::kConfig) {
+      kill_at_ = now;
+    } else if (cause != StopCause::kCancelled) {
+      SignalRanks(SIGTERM);
+    }
     kill_at_ = std::min(kill_at_, now + options_.place.grace);
     if (cause == StopCause::kStalled) {
       abort_at_ = kill_at_;

@@ -34,6 +34,7 @@ struct TrialRunOptions {
   AttemptPlace place;
   std::string checkpoint_path;  // place.checkpoint_dir below the store's root
   std::string log_path;
+  std::optional<int64_t> params_total;  // that `started` must confirm
   absl::Duration wall_limit = absl::Hours(24);
   absl::Duration silence_limit = absl::Seconds(600);
 };
@@ -57,8 +58,8 @@ class TrialRun {
   // nobody.
   absl::Time NextDeadline() const;
 
-  // SIGTERM, and SIGKILL after the grace. kCancelled: SIGKILL at once. The
-  // first cause counts.
+  // SIGTERM, and SIGKILL after the grace. kCancelled, kConfig: SIGKILL at once.
+  // The first cause counts, but for a cancel.
   void Stop(StopCause cause, std::string detail, absl::Time now);
   // SIGKILL; the end is nobody's business any more.
   void Kill();

@@ -21,7 +21,7 @@ const absl::Status kOk = absl::OkStatus();
 const absl::Status kAway = absl::UnavailableError("away");
 
 TEST(ConversationTest, SaysWhoItIsAndCounts) {
-  Conversation talk("me", {"mother"});
+  Conversation talk("me", {"mother"}, kProtocolVersion);
   wire::SynchronizeRequest request;
   talk.Begin(request, true);
   EXPECT_EQ(request.protocol_version(), kProtocolVersion);
@@ -39,7 +39,7 @@ TEST(ConversationTest, SaysWhoItIsAndCounts) {
 }
 
 TEST(ConversationTest, NewsWaitForTheirAnswerAndAHangingRequestIsSuperseded) {
-  Conversation talk("me", {});
+  Conversation talk("me", {}, kProtocolVersion);
   wire::SynchronizeRequest request;
   talk.Begin(request, true);
   EXPECT_FALSE(talk.MaySpeak(kStart));
@@ -56,7 +56,7 @@ TEST(ConversationTest, NewsWaitForTheirAnswerAndAHangingRequestIsSuperseded) {
 }
 
 TEST(ConversationTest, ANewEpochHearsTheIntroductionAgain) {
-  Conversation talk("me", {});
+  Conversation talk("me", {}, kProtocolVersion);
   wire::SynchronizeRequest request;
   EXPECT_TRUE(talk.MustIntroduce());
   talk.Begin(request, true);
@@ -68,7 +68,7 @@ TEST(ConversationTest, ANewEpochHearsTheIntroductionAgain) {
 }
 
 TEST(ConversationTest, BacksOffWithJitterUpToTenSecondsAndStartsAnew) {
-  Conversation talk("me", {});
+  Conversation talk("me", {}, kProtocolVersion);
   wire::SynchronizeRequest request;
   absl::Time now = kStart;
   absl::Duration most = absl::Milliseconds(100);
@@ -93,7 +93,7 @@ TEST(ConversationTest, WhatNoWaitingCuresEndsIt) {
        {absl::FailedPreconditionError("version"), absl::UnauthenticatedError("token"),
         absl::PermissionDeniedError("role"), absl::AlreadyExistsError("name"),
         absl::InvalidArgumentError("field")}) {
-    Conversation talk("me", {});
+    Conversation talk("me", {}, kProtocolVersion);
     wire::SynchronizeRequest request;
     talk.Begin(request, true);
     EXPECT_EQ(talk.OnAnswer(1, true, status, {}, kStart), Verdict::kEnd) << status;
@@ -101,7 +101,7 @@ TEST(ConversationTest, WhatNoWaitingCuresEndsIt) {
   for (const absl::Status& status :
        {kAway, absl::DeadlineExceededError(""), absl::CancelledError(""), absl::AbortedError(""),
         absl::ResourceExhaustedError(""), absl::UnimplementedError(""), absl::InternalError("")}) {
-    Conversation talk("me", {});
+    Conversation talk("me", {}, kProtocolVersion);
     wire::SynchronizeRequest request;
     talk.Begin(request, true);
     EXPECT_EQ(talk.OnAnswer(1, true, status, {}, kStart), Verdict::kRetry) << status;
@@ -109,7 +109,7 @@ TEST(ConversationTest, WhatNoWaitingCuresEndsIt) {
 }
 
 TEST(ConversationTest, NamesOnePredecessorAfterTheOther) {
-  Conversation talk("me", {"grandmother", "mother"});
+  Conversation talk("me", {"grandmother", "mother"}, kProtocolVersion);
   wire::SynchronizeRequest request;
   talk.Begin(request, true);
   EXPECT_EQ(request.previous_instance(), "grandmother");
