@@ -119,6 +119,11 @@ int TrainTrial(const TrainerEnvironment& env, EventWriter& events) {
   DatasetOptions options;
   options.verify_hashes = env.local_rank == 0;  // once a node
   const absl::StatusOr<Dataset> dataset = Dataset::Open(env.data_path, options);
+  if (absl::IsNotFound(dataset.status())) {
+    throw TrialFailure(kExitConfig, "data",
+                       absl::StrCat(std::string(dataset.status().message()),
+                                    "\ncure: give ISOFLOP_DATA the dataset.json of a complete data set; `isoflop data prepare` makes one"));
+  }
   ThrowUnlessOk(dataset.status(), "data");
   const at::Device device = ChooseDevice(env.local_rank);
   const std::unique_ptr<Communicator> communicator = JoinRanks(env, device);
