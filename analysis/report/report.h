@@ -82,31 +82,32 @@ struct ReportContext {
 // --- the report as data -----------------------------------------------------------
 
 struct Column {
-  std::string key;    // "params_optimal": the CSV's header
-  std::string label;  // "N*"
+  std::string key{};    // "params_optimal": the CSV's header
+  std::string label{};  // "N*"
   bool numeric = true;
 };
 
 struct Cell {
-  std::string text;   // as a person reads it
-  std::string exact;  // as CSV holds it: up to 10 digits, empty when unknown
+  std::string text{};   // as a person reads it
+  std::string exact{};  // as CSV holds it: up to 10 digits, empty when unknown
   bool dim = false;   // extrapolated or left out
 };
 
 struct Table {
-  std::string name;    // "t6_optimal": the file's name
-  std::string number;  // "T6"; empty: of the appendix
-  std::string title;
-  std::string caption;
-  std::vector<Column> columns;
-  std::vector<std::vector<Cell>> rows;
+  std::string name{};    // "t6_optimal": the file's name
+  std::string number{};  // "T6"; empty: of the appendix
+  std::string title{};
+  std::string caption{};
+  std::vector<Column> columns{};
+  std::vector<std::vector<Cell>> rows{};
   bool folded = false;  // long: the page shows it behind a click
 };
 
 struct Block {
   enum class Kind { kText, kFigure, kTable, kCode };
   Kind kind = Kind::kText;
-  std::string text;  // kText: plain; kCode: verbatim
+  std::string text;   // kText: plain; kCode: verbatim
+  std::string title;  // kCode
   Figure figure;
   Table table;
 };

@@ -1,0 +1,273 @@
+// F9, the IsoFLOP parabolas, and F10-F12, the compute-optimal N*(C), D*(C), D/N(C).
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "analysis/report/report_parts.h"
+#include "study/format.h"
+
+namespace isoflop {
+namespace {
+
+void AddBudget(const AnalysisResult& result, const IsoflopBudget& budget, const std::string& color,
+               const std::vector<int64_t>& seeds, Figure* figure) {
+  std::vector<Series> by_seed(seeds.size());
+  Range span{INFINITY, 0};
+  for (const size_t index : budget.rows) {
+    const KeptRow& row = result.rows[index];
+    span.lo = std::min(span.lo, row.params);
+    span.hi = std::max(span.hi, row.params);
+    const auto at = std::find(seeds.begin(), seeds.end(), row.observation.seed);
+    Series& series = by_seed[static_cast<size_t>(at - seeds.begin())];
+    series.mark = MarkOfSeed(seeds, row.observation.seed);
+    series.color = color;
+    series.mark_size = 2.4;
+    series.x.push_back(row.params);
+    series.y.push_back(row.loss);
+    series.hover.push_back(HoverOf(row));
+  }
+  if (budget.parabola.has_value() && span.hi > span.lo) {
+    Series line{.line = true, .dashed = budget.rejection.has_value(), .color = color, .line_width = 1};
+    line.label = absl::StrCat("C = ", FormatFlops(budget.budget_flops));
+    for (int k = 0; k <= 40; ++k) {
+      const double params = span.lo / 1.08 * std::pow(span.hi / span.lo * 1.1664, k / 40.0);
+      line.x.push_back(params);
+      line.y.push_back(budget.parabola->LossAt(params));
+    }
+    figure->series.push_back(std::move(line));
+  }
+  for (Series& series : by_seed) {
+    if (!series.x.empty()) figure->series.push_back(std::move(series));
+  }
+}
+
+void AddMinimum(const IsoflopBudget& budget, const std::string& color, double level, Figure* figure) {
+  if (!budget.params_optimal.has_value() || !budget.loss_optimal.has_value()) return;
+  Series minimum{.mark = Glyph::kDiamond, .hollow = budget.rejection.has_value(), .color = color, .mark_size = 3.6};
+  // A minimum far outside must not stretch the axis.
+  minimum.ignored_by_range = budget.rejection.has_value();
+  minimum.x = {budget.params_optimal->value};
+  minimum.y = {budget.loss_optimal->value};
+  if (const Interval* interval = budget.params_optimal->At(level)) {
+    minimum.x_lo = {interval->lo};
+    minimum.x_hi = {interval->hi};
+  }
+  minimum.hover = {absl::StrCat("minimum at C = ", FormatFlops(budget.budget_flops), "<br>N* ",
+                                WithInterval(*budget.params_optimal, level, FormatCount),
+                                budget.rejection.has_value() ? "<br>rejected: " + ToString(budget.rejection->code) : "")};
+  figure->series.push_back(std::move(minimum));
+}
+
+}  // namespace
+
+std::optional<Figure> IsoflopFigure(const AnalysisResult& result) {
+  if (!result.isoflop.has_value() || result.isoflop->budgets.empty()) return std::nullopt;
+  Figure figure{.name = "fig09_isoflop", .number = "F9", .title = "IsoFLOP parabolas and their minima"};
+  figure.x = {.label = ParamsLabel(result), .scale = Scale::kLog};
+  figure.y = {.label = LossLabel(result)};
+  figure.height_inches = 4.4;
+  const std::vector<IsoflopBudget>& budgets = result.isoflop->budgets;
+  const double lo = budgets.front().budget_flops, hi = budgets.back().budget_flops, level = MainLevel(result);
+  const std::vector<int64_t> seeds = SeedsOf(result);
+  int points = 0;
+  bool has_interval = false;
+  for (const IsoflopBudget& budget : budgets) {
+    AddBudget(result, budget, ColorOfBudget(budget.budget_flops, lo, hi), seeds, &figure);
+    points += static_cast<int>(budget.rows.size());
+  }
+  for (const IsoflopBudget& budget : budgets) {
+    AddMinimum(budget, ColorOfBudget(budget.budget_flops, lo, hi), level, &figure);
+    has_interval = has_interval || (budget.params_optimal.has_value() && budget.params_optimal->At(level) != nullptr);
+  }
+  figure.caption = absl::StrCat("n = ", points, " in ", Plural(static_cast<int64_t>(budgets.size()), "budget"),
+                                ", least squares on log10 N. Diamonds: minima", has_interval ? absl::StrFormat(" with their %g %% intervals", level) : "",
+                                "; hollow, dashed: rejected (minimum at the edge, or no minimum).",
+                                seeds.size() > 1 ? " Mark: seed." : "");
+  return figure;
+}
+
+namespace {
+
+// What F10, F11 and F12 differ in.
+struct OptimumView {
+  const char* name;
+  const char* number;
+  const char* title;
+  const char* what;
+  std::string (*format)(double);
+  const Estimate& (*of)(const FrontierPoint& point);
+  std::optional<double> (*of_budget)(const IsoflopBudget& budget);
+  double kaplan, hoffmann;  // exponents of this quantity
+};
+
+const Estimate& ParamsOfPoint(const FrontierPoint& point) { return point.params; }
+const Estimate& TokensOfPoint(const FrontierPoint& point) { return point.tokens; }
+const Estimate& RatioOfPoint(const FrontierPoint& point) { return point.tokens_per_parameter; }
+
+std::optional<double> ParamsOfBudget(const IsoflopBudget& budget) {
+  if (!budget.params_optimal.has_value()) return std::nullopt;
+  return budget.params_optimal->value;
+}
+std::optional<double> TokensOfBudget(const IsoflopBudget& budget) {
+  if (!budget.tokens_optimal.has_value()) return std::nullopt;
+  return budget.tokens_optimal->value;
+}
+std::optional<double> RatioOfBudget(const IsoflopBudget& budget) {
+  if (!budget.params_optimal.has_value() || !budget.tokens_optimal.has_value()) return std::nullopt;
+  return budget.tokens_optimal->value / budget.params_optimal->value;
+}
+
+// The two papers' exponents, drawn through approach 3 at the middle of the data.
+void AddReferences(const AnalysisResult& result, const OptimumView& view, const Frontier& frontier, Figure* figure) {
+  if (frontier.points.size() < 2) return;
+  const FrontierPoint* anchor = &frontier.points.front();
+  const double middle = std::sqrt(frontier.points.front().budget_flops * std::max(result.max_flops, frontier.points.front().budget_flops));
+  for (const FrontierPoint& point : frontier.points) {
+    if (std::abs(std::log(point.budget_flops / middle)) < std::abs(std::log(anchor->budget_flops / middle))) anchor = &point;
+  }
+  for (const bool kaplan : {true, false}) {
+    const double exponent = kaplan ? view.kaplan : view.hoffmann;
+    Series line{.label = absl::StrFormat("%s, C^%.2f", kaplan ? "Kaplan" : "Hoffmann", exponent),
+                .line = true,
+                .dotted = true,
+                .color = kaplan ? "#8a5a9e" : kColorReference,
+                .line_width = 1.3,
+                .ignored_by_range = true};
+    for (const FrontierPoint& point : frontier.points) {
+      line.x.push_back(point.budget_flops);
+      line.y.push_back(view.of(*anchor).value * std::pow(point.budget_flops / anchor->budget_flops, exponent));
+    }
+    figure->series.push_back(std::move(line));
+  }
+}
+
+void AddFrontier(const Frontier& frontier, const OptimumView& view, double level, Figure* figure) {
+  const char* color = ColorOf(frontier.approach);
+  for (const bool extrapolated : {false, true}) {
+    Series line{.label = extrapolated ? "" : ToString(frontier.approach), .line = true, .dashed = extrapolated, .color = color, .line_width = 1.5};
+    bool banded = true;
+    for (size_t i = 0; i < frontier.points.size(); ++i) {
+      const FrontierPoint& point = frontier.points[i];
+      // The dashed part begins where the solid one ends.
+      const bool joint = extrapolated && !point.extrapolated && i + 1 < frontier.points.size() && frontier.points[i + 1].extrapolated;
+      if (point.extrapolated != extrapolated && !joint) continue;
+      line.x.push_back(point.budget_flops);
+      line.y.push_back(view.of(point).value);
+      const Interval* interval = view.of(point).At(level);
+      line.lo.push_back(interval != nullptr ? interval->lo : NAN);
+      line.hi.push_back(interval != nullptr ? interval->hi : NAN);
+      banded = banded && interval != nullptr;
+    }
+    if (!banded) line.lo.clear(), line.hi.clear();
+    if (line.x.size() < 2) continue;
+    if (extrapolated && (figure->series.empty() || figure->series.back().label != ToString(frontier.approach))) {
+      line.label = ToString(frontier.approach) + ", extrapolated";
+    }
+    figure->series.push_back(std::move(line));
+  }
+}
+
+void AddMinima(const AnalysisResult& result, const OptimumView& view, Figure* figure) {
+  if (!result.isoflop.has_value()) return;
+  for (const bool rejected : {false, true}) {
+    Series minima{.label = rejected ? "minimum, rejected" : "minimum of a budget",
+                  .mark = Glyph::kDiamond,
+                  .hollow = rejected,
+                  .color = kColorIsoflop,
+                  .mark_size = 3.2};
+    minima.ignored_by_range = rejected;
+    for (const IsoflopBudget& budget : result.isoflop->budgets) {
+      const std::optional<double> value = view.of_budget(budget);
+      if (budget.rejection.has_value() != rejected || !value.has_value()) continue;
+      minima.x.push_back(budget.budget_flops);
+      minima.y.push_back(*value);
+      minima.hover.push_back(absl::StrCat("C = ", FormatFlops(budget.budget_flops), "<br>", view.format(*value)));
+    }
+    if (!minima.x.empty()) figure->series.push_back(std::move(minima));
+  }
+}
+
+}  // namespace
+
+std::vector<Figure> OptimumFigures(const AnalysisResult& result) {
+  if (result.frontiers.empty()) return {};
+  const double level = MainLevel(result);
+  // Kaplan et al. 2020: N* as C^0.73; Hoffmann et al. 2022: as C^0.50 (approaches
+  // 1 and 2: 0.50, 0.49; 3: 0.46).
+  const OptimumView views[] = {
+      {"fig10_params_optimal", "F10", "Compute-optimal size N*(C)", "N*", FormatCount, ParamsOfPoint, ParamsOfBudget, 0.73, 0.50},
+      {"fig11_tokens_optimal", "F11", "Compute-optimal data D*(C)", "D*", FormatTokens, TokensOfPoint, TokensOfBudget, 0.27, 0.50},
+      {"fig12_ratio_optimal", "F12", "Compute-optimal tokens per parameter", "D*/N*", FormatRatio, RatioOfPoint, RatioOfBudget, -0.46, 0.0},
+  };
+  std::vector<Figure> figures;
+  for (const OptimumView& view : views) {
+    Figure figure{.name = view.name, .number = view.number, .title = view.title};
+    figure.x = {.label = FlopsLabel(result), .scale = Scale::kLog, .notation = Notation::kPower};
+    figure.y = {.label = view.of == ParamsOfPoint ? "N* [parameters]" : view.of == TokensOfPoint ? "D* [tokens]" : "tokens per parameter, D*/N*",
+                .scale = Scale::kLog};
+    figure.height_inches = 3.8;
+    for (const Frontier& frontier : result.frontiers) AddFrontier(frontier, view, level, &figure);
+    AddMinima(result, view, &figure);
+    const Frontier* anchor = FrontierOf(result, Approach::kParametric);
+    AddReferences(result, view, anchor != nullptr ? *anchor : result.frontiers.front(), &figure);
+    const Estimate* shown = anchor != nullptr && !anchor->points.empty() ? &view.of(anchor->points.front()) : nullptr;
+    const std::string band = shown == nullptr ? "" : LevelAndMethod(*shown, level);
+    figure.caption = absl::StrCat("n = ", result.rows.size(), band.empty() ? "" : ". Bands: " + band,
+                                  ". Dashed: beyond what was demonstrated. Dotted: the exponents of Kaplan et al. 2020 and Hoffmann et "
+                                  "al. 2022, drawn through approach 3 at the middle of the data.");
+    if (view.of == RatioOfPoint) {
+      figure.caption += " Hoffmann et al. found D of about 20 N; some courses write N = 20 D, which is the inverse.";
+    }
+    figures.push_back(std::move(figure));
+  }
+  return figures;
+}
+
+std::vector<Figure> FitFigures(const AnalysisResult& result) {
+  if (!result.parametric.has_value()) return {};
+  Figure predicted{.name = "fig13_predicted", .number = "F13", .title = "Predicted against observed loss"};
+  Figure residuals{.name = "fig14_residuals", .number = "F14", .title = "Residuals of the law"};
+  predicted.x = {.label = "predicted " + LossLabel(result)};
+  predicted.y = {.label = "observed " + LossLabel(result)};
+  residuals.x = {.label = FlopsLabel(result), .scale = Scale::kLog, .notation = Notation::kPower};
+  residuals.y = {.label = "ln L − ln predicted [%]"};
+  const Range flops = FlopsRange(result);
+  const std::vector<int64_t> seeds = SeedsOf(result);
+  Range losses{INFINITY, -INFINITY};
+  for (const int64_t seed : seeds) {
+    Series both{.mark = MarkOfSeed(seeds, seed), .color = kColorParametric, .mark_size = 2.4};
+    if (seeds.size() > 1 && seeds.size() <= 4) both.label = absl::StrCat("seed ", seed);
+    Series left = both, right = both;
+    for (const KeptRow& row : result.rows) {
+      if (row.observation.seed != seed || !row.predicted_loss.has_value() || !row.residual.has_value()) continue;
+      losses.lo = std::min({losses.lo, row.loss, *row.predicted_loss});
+      losses.hi = std::max({losses.hi, row.loss, *row.predicted_loss});
+      left.x.push_back(*row.predicted_loss);
+      left.y.push_back(row.loss);
+      left.hover.push_back(HoverOf(row));
+      right.x.push_back(row.flops);
+      right.y.push_back(100 * *row.residual);
+      right.hover.push_back(HoverOf(row));
+    }
+    if (left.x.empty()) continue;
+    predicted.series.push_back(std::move(left));
+    residuals.series.push_back(std::move(right));
+  }
+  if (predicted.series.empty()) return {};
+  Series diagonal{.x = {losses.lo, losses.hi}, .y = {losses.lo, losses.hi}, .line = true, .color = "#999999", .line_width = 0.8};
+  predicted.series.insert(predicted.series.begin(), diagonal);
+  Series zero{.x = {flops.lo, flops.hi}, .y = {0, 0}, .line = true, .color = "#999999", .line_width = 0.8};
+  residuals.series.insert(residuals.series.begin(), zero);
+  const double sigma = result.parametric->certificate.sigma;
+  predicted.caption = absl::StrCat(FitWords(result), ". On the line: observed as predicted.");
+  residuals.caption = absl::StrFormat("%s. Robust spread of the residuals (1.4826 median |r|): %.2f %%.", FitWords(result), 100 * sigma);
+  for (Figure* figure : {&predicted, &residuals}) {
+    figure->width_inches = 3.25;
+    figure->height_inches = 2.9;
+  }
+  return {std::move(predicted), std::move(residuals)};
+}
+
+}  // namespace isoflop
