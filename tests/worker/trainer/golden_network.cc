@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -110,6 +111,10 @@ at::Tensor Recorded(const std::string& name) {
 double RelativeDistance(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor wide_a = a.detach().to(at::kDouble), wide_b = b.detach().to(at::kDouble);
   return ((wide_a - wide_b).norm() / wide_b.norm().clamp_min(1e-12)).item<double>();
+}
+
+void PrintRow(const std::string& test, const std::string& required, double reached) {
+  std::printf("| %s | %s | %.2g |\n", test.c_str(), required.c_str(), reached);
 }
 
 }  // namespace isoflop

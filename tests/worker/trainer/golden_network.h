@@ -40,6 +40,10 @@ at::Tensor Recorded(const std::string& name);
 // |a - b| / |b|, L2.
 double RelativeDistance(const at::Tensor& a, const at::Tensor& b);
 
+// Prints "| test | required | reached |": a row of the table that
+// tools/trainer_table.sh puts together.
+void PrintRow(const std::string& test, const std::string& required, double reached);
+
 }  // namespace isoflop
 
 #endif  // ISOFLOP_TESTS_WORKER_TRAINER_GOLDEN_NETWORK_H_

@@ -57,7 +57,7 @@ TEST_P(ParityTest, LogitsOfEveryShapeAreThoseOfPyTorch) {
     EXPECT_LE(distance, 1e-5) << golden.name;
     worst = std::max(worst, distance);
   }
-  std::printf("parity with PyTorch, %s: logits %.1e (limit 1e-5)\n", GetParam().c_str(), worst);
+  PrintRow("parity with PyTorch, every norm x position x activation, " + GetParam() + ": logits", "1e-5", worst);
 }
 
 TEST_P(ParityTest, GradientsOfEveryShapeAreThoseOfPyTorch) {
@@ -80,7 +80,7 @@ TEST_P(ParityTest, GradientsOfEveryShapeAreThoseOfPyTorch) {
       worst = std::max(worst, distance);
     }
   }
-  std::printf("parity with PyTorch, %s: gradients %.1e relative (limit 1e-5)\n", GetParam().c_str(), worst);
+  PrintRow("parity, " + GetParam() + ": gradients, relative", "1e-5", worst);
 }
 
 TEST_P(ParityTest, TwentyStepsOfTrainingLoseAsPyTorchDoes) {
@@ -97,7 +97,7 @@ TEST_P(ParityTest, TwentyStepsOfTrainingLoseAsPyTorchDoes) {
       optimizer.Step(1e-2);
     }
   }
-  std::printf("parity with PyTorch, %s: trace of 20 steps %.1e nats (limit 1e-4)\n", GetParam().c_str(), worst);
+  PrintRow("parity, " + GetParam() + ": 20-step loss trace, nats", "1e-4", worst);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, ParityTest, testing::Values("plain", "fused"),
@@ -116,7 +116,7 @@ TEST(TransformerTest, Bf16IsWithinItsRounding) {
     const at::Tensor recorded = Recorded(golden.name + "/grad/blocks.0.mlp.up.weight");
     EXPECT_LE(RelativeDistance(net.parameters.Leaf("blocks.0.mlp.up.weight").grad(), recorded), 6e-2) << golden.name;
   }
-  std::printf("bf16 against PyTorch's fp32: logits %.1e relative (limit 2e-2)\n", worst);
+  PrintRow("parity, bf16: logits, relative", "2e-2", worst);
 }
 
 TEST(TransformerTest, Bf16SeesNewWeightsOnlyAfterARefresh) {
@@ -146,6 +146,32 @@ TEST_P(ParityTest, ALaterTokenNeverMovesAnEarlierLogit) {
       ASSERT_FALSE(at::equal(moved_BTV.select(1, t + 1), logits_BTV.select(1, t + 1))) << golden.name << " " << t;
     }
   }
+  PrintRow("causal: token t+1 never moves logit t, " + GetParam(), "exactly 0", 0);
+}
+
+TEST_P(ParityTest, OneBatchIsLearntByHeart) {
+  ModelShape shape;
+  shape.d_model = 64;
+  shape.n_layer = 2;
+  shape.n_head = 2;
+  shape.d_ff = 256;
+  shape.vocab_size = 257;
+  Parameters parameters(LayOutParameters(shape, 64), at::kCPU);
+  InitializeParameters(shape, 1, parameters);
+  const Transformer model(shape, 64, parameters, Precision::kFp32, MakeOps(GetParam()));
+  Optimizer optimizer(GoldenOptimizer(), parameters);
+  const at::Tensor window = at::randint(shape.vocab_size, {4, 65}, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor inputs_BT = window.narrow(1, 0, 64).contiguous(), targets_BT = window.narrow(1, 1, 64).contiguous();
+  double loss_nats = 0;
+  for (int step = 0; step < 300; ++step) {
+    parameters.ZeroGradients();
+    const at::Tensor loss = model.SummedLoss(inputs_BT, targets_BT, true);
+    loss_nats = loss.item<double>() / 256;
+    torch::autograd::backward({loss}, {at::scalar_tensor(1.0 / 256, at::kFloat)});
+    optimizer.Step(3e-3);
+  }
+  EXPECT_LT(loss_nats, 0.1);
+  PrintRow("overfit one batch (d 64, L 2, 4 x 64 tokens) in 300 steps, " + GetParam() + ": nats", "< 0.1", loss_nats);
 }
 
 TEST_P(ParityTest, OpenAttentionWeightsMixWhatTheFusedAttentionDoes) {
@@ -163,7 +189,7 @@ TEST_P(ParityTest, OpenAttentionWeightsMixWhatTheFusedAttentionDoes) {
       EXPECT_EQ(weights_BHTT.triu(1).abs().max().item<double>(), 0);
     }
   }
-  std::printf("AttentionWeights * V against fused attention, %s: %.1e (limit 1e-5)\n", GetParam().c_str(), worst);
+  PrintRow("AttentionWeights V = fused attention, " + GetParam(), "1e-5", worst);
 }
 
 TEST_P(ParityTest, LossesOfTokensAddUpToTheSummedLoss) {
@@ -199,8 +225,7 @@ TEST_P(ParityTest, FourMicroBatchesGiveTheGradientOfOne) {
   for (int64_t row = 0; row < 4; ++row) add(row, 1);
   const double distance = RelativeDistance(parameters.gradients(), whole);
   EXPECT_LE(distance, 1e-6);
-  std::printf("accumulation over 4 micro-batches against 1, %s: gradient %.1e relative (limit 1e-6)\n", GetParam().c_str(),
-              distance);
+  PrintRow("accumulation 1 = 4, " + GetParam() + ": first gradient, relative", "1e-6", distance);
 }
 
 TEST(TransformerTest, DropoutIsOnInTrainingOnly) {
