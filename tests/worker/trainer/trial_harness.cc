@@ -70,6 +70,18 @@ std::map<int64_t, std::string> LossTrace(const std::string& output) {
   return trace;
 }
 
+void ExpectOnTrace(const std::string& output, const std::map<int64_t, std::string>& reference) {
+  for (const auto& [step, loss] : LossTrace(output)) {
+    ASSERT_TRUE(reference.count(step)) << step;
+    EXPECT_EQ(loss, reference.at(step)) << "step " << step;
+  }
+}
+
+std::string FinalLoss(const std::string& output) {
+  const std::vector<EventFields> final = EventsOf(output, "final");
+  return final.size() == 1 ? final[0]["final_loss_nats"] : "no final";
+}
+
 void ReportRow(const std::string& test, const std::string& required, const std::string& reached) {
   std::printf("| %s | %s | %s |\n", test.c_str(), required.c_str(), reached.c_str());
   std::fflush(stdout);

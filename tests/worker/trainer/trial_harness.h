@@ -29,6 +29,11 @@ std::vector<EventFields> EventsOf(const std::string& output, const std::string& 
 // loss_nats of the `step` lines by step.
 std::map<int64_t, std::string> LossTrace(const std::string& output);
 
+// Every loss point of `output` is, bit for bit, the one of `reference`.
+void ExpectOnTrace(const std::string& output, const std::map<int64_t, std::string>& reference);
+// final_loss_nats of its one `final`, or "no final".
+std::string FinalLoss(const std::string& output);
+
 // Prints "| test | required | reached |": the table of docs, by the program itself.
 void ReportRow(const std::string& test, const std::string& required, const std::string& reached);
 
