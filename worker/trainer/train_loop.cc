@@ -245,8 +245,6 @@ class TrialTrainer {
       }
       micro_batch_ = *found;
     }
-    inputs_BT_ = at::empty({micro_batch_, trial_.sequence_length}, HostTokens());
-    targets_BT_ = at::empty_like(inputs_BT_);
     if (resumed_) {
       const std::string why_not = WhyNotBitwise(*resumed_, StateNow());
       if (!why_not.empty()) {
@@ -259,21 +257,20 @@ class TrialTrainer {
                       .Add("accumulation_steps", loader_.share() / micro_batch_));
   }
 
-  at::TensorOptions HostTokens() const { return at::TensorOptions().dtype(at::kLong).pinned_memory(is_cuda()); }
-
   // -- One update ---------------------------------------------------------
 
   // Forward and backward of sequences [first, first + count) of this rank's share
   // of update `step` (from 0): adds to gradients and to the summed loss.
   void MicroStep(int64_t step, int64_t first, int64_t count) {
     const absl::Time loading = setup_.now();
-    if (!inputs_BT_.defined() || inputs_BT_.size(0) != count) {
-      inputs_BT_ = at::empty({count, trial_.sequence_length}, HostTokens());
-      targets_BT_ = at::empty_like(inputs_BT_);
-    }
+    // On CUDA new pinned memory each time: the copy does not wait, and the
+    // allocator keeps the block until it has been read.
+    const at::TensorOptions options = at::TensorOptions().dtype(at::kLong).pinned_memory(is_cuda());
+    at::Tensor inputs_BT = at::empty({count, trial_.sequence_length}, options), targets_BT = at::empty_like(inputs_BT, options);
     const auto span = [](const at::Tensor& t) { return std::span<int64_t>(t.data_ptr<int64_t>(), static_cast<size_t>(t.numel())); };
-    loader_.Fill(step, first, count, span(inputs_BT_), span(targets_BT_));
-    const at::Tensor inputs_BT = inputs_BT_.to(setup_.device), targets_BT = targets_BT_.to(setup_.device);
+    loader_.Fill(step, first, count, span(inputs_BT), span(targets_BT));
+    inputs_BT = inputs_BT.to(setup_.device, /*non_blocking=*/true);
+    targets_BT = targets_BT.to(setup_.device, /*non_blocking=*/true);
     point_.waiting += setup_.now() - loading;
 
     if (trial_.model.dropout > 0) {
@@ -503,7 +500,6 @@ class TrialTrainer {
   std::unique_ptr<GradientBuckets> buckets_;
   std::unique_ptr<CheckpointWriter> writer_;  // rank 0 with a folder only
   at::Tensor scale_;                          // 1 / target tokens of a global batch, 0-d
-  at::Tensor inputs_BT_, targets_BT_;         // host, of one micro-step
   at::Tensor saved_[3];                       // host: weights, m, v under the writer's hands
 
   // Progress.

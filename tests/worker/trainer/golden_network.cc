@@ -88,8 +88,7 @@ GoldenTokens TokensOfStep(int64_t step) {
 
 at::Tensor Recorded(const std::string& name) {
   static const std::string* const kBytes = [] {
-    std::ifstream file(std::string(ISOFLOP_SOURCE_DIR) + "/tests/worker/trainer/golden/transformer.safetensors",
-                       std::ios::binary);
+    std::ifstream file(ISOFLOP_SOURCE_DIR "/tests/worker/trainer/golden/transformer.safetensors", std::ios::binary);
     return new std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   }();
   const auto header = ParseSafetensorsHeader(*kBytes, static_cast<int64_t>(kBytes->size()));

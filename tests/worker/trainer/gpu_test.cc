@@ -1,0 +1,74 @@
+// The network on a GPU against PyTorch's numbers. Without a GPU this prints why it
+// is skipped.
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cstdio>
+
+#include "tests/worker/trainer/golden_network.h"
+#include "worker/trainer/cuda_device.h"
+#include "worker/trainer/device_facts.h"
+#include "worker/trainer/optimizer.h"
+#include "worker/trainer/step_log.h"
+#include "worker/trainer/transformer.h"
+
+namespace isoflop {
+namespace {
+
+class GpuTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (CudaDeviceCount() == 0) GTEST_SKIP() << "no CUDA device on this machine";
+    SetNumerics(device_, /*deterministic=*/true);
+  }
+  const at::Device device_ = at::Device(at::kCUDA, 0);
+};
+
+TEST_F(GpuTest, LogitsAndGradientsAreThoseOfPyTorch) {
+  double worst_logits = 0, worst_gradients = 0;
+  for (const GoldenCase& golden : GoldenCases()) {
+    for (Precision precision : {Precision::kFp32, Precision::kBf16}) {
+      const bool bf16 = precision == Precision::kBf16;
+      Parameters parameters(LayOutParameters(golden.shape, kGoldenPositions), device_);
+      FillByName(parameters);
+      const Transformer model(golden.shape, kGoldenPositions, parameters, precision);
+      const GoldenTokens tokens = TokensOfStep(0);
+      const at::Tensor inputs_BT = tokens.inputs_BT.to(device_), targets_BT = tokens.targets_BT.to(device_);
+      const double logits = RelativeDistance(model.Logits(inputs_BT).cpu(), Recorded(golden.name + "/logits"));
+      EXPECT_LE(logits, bf16 ? 2e-2 : 1e-5) << golden.name;
+      torch::autograd::backward({model.SummedLoss(inputs_BT, targets_BT, true)},
+                                {at::scalar_tensor(0.1, at::TensorOptions().dtype(at::kFloat).device(device_))});
+      const double gradient = RelativeDistance(parameters.Leaf("blocks.0.mlp.up.weight").grad().cpu(),
+                                               Recorded(golden.name + "/grad/blocks.0.mlp.up.weight"));
+      EXPECT_LE(gradient, bf16 ? 6e-2 : 1e-5) << golden.name;
+      if (bf16) continue;
+      worst_logits = std::max(worst_logits, logits);
+      worst_gradients = std::max(worst_gradients, gradient);
+    }
+  }
+  PrintRow("GPU, fp32 against PyTorch's CPU: logits, relative", "1e-5", worst_logits);
+  PrintRow("GPU, fp32 against PyTorch's CPU: gradients, relative", "1e-5", worst_gradients);
+}
+
+TEST_F(GpuTest, ResultsOfAStepComeTwoStepsLater) {
+  StepLog log(device_);
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(device_);
+  for (int64_t step = 1; step <= 3; ++step) {
+    const at::Tensor riders = at::tensor({static_cast<float>(step), 0.0f, 0.0f}, options);
+    log.Push(step, riders, at::scalar_tensor(0.5, options));
+    const auto result = log.Pop(/*flush=*/false);
+    EXPECT_EQ(result.has_value(), step == 3);
+    if (result.has_value()) {
+      EXPECT_EQ(result->loss_nats, 1);
+    }
+  }
+  EXPECT_EQ(log.Pop(/*flush=*/true)->step, 2);
+}
+
+TEST_F(GpuTest, KnowsItsDevice) {
+  EXPECT_EQ(DeviceName(device_).rfind("cuda: ", 0), 0u);
+  EXPECT_GT(CudaTotalMemoryBytes(0), int64_t{1} << 30);
+}
+
+}  // namespace
+}  // namespace isoflop
