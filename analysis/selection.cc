@@ -1,7 +1,5 @@
 #include "analysis/selection.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -10,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "analysis/statistics.h"
 #include "study/format.h"
+#include "study/trial_text.h"
 
 namespace isoflop {
 namespace {
@@ -232,12 +231,7 @@ std::string HashObservations(absl::Span<const Observation> observations) {
     absl::StrAppend(&text, row.tokens_derived ? "derived" : "", ",",
                     row.schedule_ended ? (*row.schedule_ended ? "ended" : "open") : "", "\n");
   }
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) absl::StrAppendFormat(&hex, "%02x", digest[i]);
-  return hex;
+  return Sha256Hex(text);
 }
 
 }  // namespace isoflop

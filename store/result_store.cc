@@ -72,6 +72,7 @@ Observation ToObservation(const StoredTrial& trial) {
     if (!r.eval_sha256.empty()) out.eval_sha256 = r.eval_sha256;
     out.tokenizer_sha256 = r.tokenizer_sha256;
     out.wall_seconds = r.wall_seconds.value_or(0);
+    out.tokens_per_second = r.tokens_per_second;
     out.schedule_ended = r.step >= p.spec.steps;
   }
   return out;
