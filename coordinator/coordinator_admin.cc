@@ -175,6 +175,7 @@ void Coordinator::Impl::SubmitPlan(const wire::SubmitHeader& header,
     settings.trial_wall = absl::Seconds(header.trial_wall_seconds());
   }
   settings.trainer_directory = header.trainer_directory();
+  settings.launch_once = header.launch_once();
   settings.trainer_env = {header.trainer_env().begin(), header.trainer_env().end()};
   switch (header.slot()) {
     case wire::SLOT_CHOICE_CPU: settings.slot_kind = SlotKind::kCpu; break;

@@ -521,7 +521,7 @@ void Coordinator::Impl::FillAssignment(const LeaseRecord& lease,
   if (const auto& trainer = info.row.planned.spec.trainer) {
     wire::TrainerCommand* command = assignment->mutable_trainer();
     for (const std::string& argument : trainer->command) command->add_command(argument);
-    command->set_launch_once(trainer->launch == Launch::kOnce);
+    command->set_launch_once(study.row.settings.launch_once);
     command->set_directory(study.row.settings.trainer_directory);
     command->mutable_env()->insert(study.row.settings.trainer_env.begin(),
                                    study.row.settings.trainer_env.end());

@@ -38,6 +38,7 @@ struct StudySettings {
   RetryBudgets retry{};
   absl::Duration trial_wall = absl::Hours(24);
   std::string trainer_directory{};
+  bool launch_once = false;  // the command starts its own ranks
   std::map<std::string, std::string> trainer_env{};
   std::optional<SlotKind> slot_kind{};
 };

@@ -41,6 +41,7 @@ std::string SettingsText(const StudySettings& s) {
                {{"lost", s.retry.lost}, {"crashed", s.retry.crashed}, {"oom", s.retry.oom}, {"timeout", s.retry.timeout}}},
               {"trial_wall_seconds", absl::ToDoubleSeconds(s.trial_wall)},
               {"trainer_directory", s.trainer_directory},
+              {"launch_once", s.launch_once},
               {"trainer_env", s.trainer_env}};
   if (s.slot_kind) out["slot"] = *s.slot_kind == SlotKind::kGpu ? "gpu" : "cpu";
   return out.dump();
@@ -56,6 +57,7 @@ StudySettings ParseSettings(const std::string& text) {
                .timeout = in["retry"].value("timeout", out.retry.timeout)};
   out.trial_wall = absl::Seconds(in.value("trial_wall_seconds", absl::ToDoubleSeconds(out.trial_wall)));
   out.trainer_directory = in.value("trainer_directory", "");
+  out.launch_once = in.value("launch_once", false);
   out.trainer_env = in.value("trainer_env", std::map<std::string, std::string>());
   if (in.contains("slot")) out.slot_kind = in["slot"] == "gpu" ? SlotKind::kGpu : SlotKind::kCpu;
   return out;

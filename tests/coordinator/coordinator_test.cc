@@ -642,6 +642,24 @@ TEST_F(CoordinatorTest, AResultIsTakenOverByAnotherStudyThatPlansTheSameTrial) {
   EXPECT_EQ(TrialNow(3).state(), "queued");
 }
 
+// The trial's text does not hold `launch`, so it was lost on the wire: a command
+// that starts its own ranks was started once a rank.
+TEST_F(CoordinatorTest, LaunchOnceReachesTheWorkerAndOutlivesARestart) {
+  PlannedTrial trial = Trial("torchrun");
+  trial.spec.trainer.emplace().command = {"torchrun", "train.py"};
+  wire::SubmitHeader header;
+  header.set_study_name("own");
+  header.set_launch_once(true);
+  coordinator_->SubmitPlan(header, {trial}, [](auto) {});
+  ledger_->Commit();
+  Crash();
+  const SyncReply reply = SendAndCommit(Word("a"));
+  ASSERT_TRUE(reply->is_there());
+  ASSERT_EQ((*reply)->desired_size(), 1);
+  EXPECT_TRUE((*reply)->desired(0).assignment().trainer().launch_once());
+  EXPECT_EQ((*reply)->desired(0).assignment().trainer().command(0), "torchrun");
+}
+
 TEST_F(CoordinatorTest, AnUnknownStudyIsNamedWithItsNearest) {
   Submit("web-depths", {Trial("a")});
   ledger_->Commit();

@@ -130,6 +130,7 @@ wire::SubmitHeader SubmitHeaderOf(const LoadedStudy& study) {
   }
   if (study.spec.trainer.has_value()) {
     header.set_trainer_directory(study.directory);
+    header.set_launch_once(study.spec.trainer->launch == Launch::kOnce);
     for (const auto& [name, value] : study.spec.trainer->env) {
       (*header.mutable_trainer_env())[name] = value;
     }
