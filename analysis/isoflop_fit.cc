@@ -59,7 +59,14 @@ double PooledSigma(absl::Span<const Section> sections) {
   return freedom > 0 ? std::sqrt(rss / freedom) : 0;
 }
 
-std::optional<Refusal> Reject(const Section& section, double sigma) {
+// Noise that the curvature of one budget is judged by: its own scatter where
+// three or more degrees of freedom tell it, for noise differs between budgets.
+double SigmaOf(const Section& section, double pooled) {
+  const int freedom = section.points - 3;
+  return section.by_params && freedom >= 3 ? std::sqrt(section.by_params->rss / freedom) : pooled;
+}
+
+std::optional<Refusal> Reject(const Section& section, double pooled) {
   const std::string at = absl::StrCat("budget ", FormatFlops(section.budget_flops), ": ");
   if (!section.by_params) {
     return Refusal{Code::kTooFewPoints, absl::StrCat(at, Plural(section.sizes, "size"), ", a parabola needs 3"),
@@ -76,7 +83,7 @@ std::optional<Refusal> Reject(const Section& section, double sigma) {
                    absl::StrCat(at, "no size is ", low ? "smaller" : "larger", " than the minimum"),
                    absl::StrCat("train ", low ? "smaller" : "larger", " sizes at this budget")};
   }
-  if (fit.parabola.p < 2 * sigma * std::sqrt(fit.unit_var_p)) {
+  if (fit.parabola.p < 2 * SigmaOf(section, pooled) * std::sqrt(fit.unit_var_p)) {
     return Refusal{Code::kNotConvex, absl::StrCat(at, "the parabola is flat within two standard errors"),
                    "a wider spread of sizes, or more seeds against noise"};
   }
@@ -266,7 +273,7 @@ IsoflopFit FitIsoflop(absl::Span<const KeptRow> rows, const IsoflopOptions& opti
     if (section.by_params) {
       const ParabolaFit& parabola = *section.by_params;
       budget.parabola = parabola.parabola;
-      budget.parabola->p_se = sigma * std::sqrt(parabola.unit_var_p);
+      budget.parabola->p_se = SigmaOf(section, sigma) * std::sqrt(parabola.unit_var_p);
       if (parabola.parabola.p > 0) {
         const double ln_se = kLn10 * sigma * std::sqrt(parabola.unit_var_vertex);
         budget.params_optimal = LogNormalEstimate(std::pow(10, parabola.vertex), ln_se);

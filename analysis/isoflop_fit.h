@@ -52,7 +52,7 @@ std::optional<ParabolaFit> FitParabola(absl::Span<const double> x, absl::Span<co
 // C/(6N*), so that the exponents add up to 1; else a second parabola in log10 D
 // gives D*. A budget is rejected, with the reason, when it has under three
 // sizes, when its parabola opens downwards or is flat within two standard
-// errors (kNotConvex), or when the vertex has no size on one side
+// errors of its own scatter (kNotConvex), or when the vertex has no size on one side
 // (kMinimumAtEdge). refusal: fewer than two budgets are left.
 IsoflopFit FitIsoflop(absl::Span<const KeptRow> rows, const IsoflopOptions& options);
 
