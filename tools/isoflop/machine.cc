@@ -38,7 +38,7 @@ constexpr double kCpuShareOfProduct = 1.0;
 constexpr double kCpuSecondsPerStep = 0.5e-3;
 
 MachineSlots FromDevice(const Device& device) {
-  return MachineSlots{1, device.memory_bytes, kShareOfPeak * device.peak_flops, 0};
+  return MachineSlots{1, device.memory_bytes, kShareOfPeak * device.peak_flops, 0, device.name};
 }
 
 }  // namespace
@@ -104,9 +104,11 @@ MachineSlots MachineFacts(bool use_gpus, int slots) {
       const absl::StatusOr<MachineSlots> device = DeviceFacts(gpus.front());
       if (device.ok()) machine = *device;
       machine.slots = static_cast<int>(gpus.size());
+      machine.device = absl::StrCat("cuda: ", gpus.front());
     }
   } else {
     machine.slots = CountCores();
+    machine.device = "cpu: ";
     machine.flops_per_second = kCpuShareOfProduct * MeasureCoreFlops();
     machine.seconds_per_step = kCpuSecondsPerStep;
   }

@@ -15,6 +15,7 @@ struct MachineSlots {
   double memory_bytes = 0;         // of one slot; 0: not limited
   double flops_per_second = 0;     // of training on one slot; 0: not known
   double seconds_per_step = 0;     // on top, for every update
+  std::string device;              // part of the name that a trainer tells of it
 };
 
 // A GPU by its name, "H100" in "NVIDIA H100 80GB HBM3": memory, and 35 % of its

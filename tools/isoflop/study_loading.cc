@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "corpus/dataset.h"
 #include "corpus/prepare.h"
+#include "store/result_store.h"
 #include "study/format.h"
 #include "study/status_macros.h"
 #include "study/study_yaml.h"
@@ -92,7 +94,26 @@ absl::Status HashTrainerSources(LoadedStudy* study) {
   return absl::OkStatus();
 }
 
-absl::Status LoadMachine(const LoadingOptions& options, LoadedStudy* study) {
+// What the store knows already: completed trials, and how fast they were. No
+// store is an empty one.
+absl::Status LoadKnown(const std::string& db, const std::string& device, LoadedStudy* study) {
+  absl::StatusOr<std::unique_ptr<ResultStore>> store = ResultStore::Open(db);
+  if (absl::IsNotFound(store.status())) return absl::OkStatus();
+  ISOFLOP_RETURN_IF_ERROR(store.status());
+  ISOFLOP_ASSIGN_OR_RETURN(study->facts.known_fingerprints, (*store)->CompletedFingerprints());
+  if (device.empty()) return absl::OkStatus();
+  ISOFLOP_ASSIGN_OR_RETURN(const std::vector<StoredSpeed> speeds, (*store)->Speeds());
+  for (const StoredSpeed& speed : speeds) {
+    const bool same_program = speed.spec.trainer.has_value() == study->spec.trainer.has_value() &&
+                              (!speed.spec.trainer || speed.spec.trainer->command == study->spec.trainer->command);
+    if (!same_program || !absl::StrContains(speed.device, device)) continue;
+    study->facts.speeds.push_back(
+        MeasuredSpeed{speed.spec.model, speed.spec.sequence_length, speed.tokens_per_second});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> LoadMachine(const LoadingOptions& options, LoadedStudy* study) {
   MachineSlots machine;
   if (!options.device.empty()) {
     ISOFLOP_ASSIGN_OR_RETURN(machine, DeviceFacts(options.device));
@@ -107,7 +128,7 @@ absl::Status LoadMachine(const LoadingOptions& options, LoadedStudy* study) {
     study->facts.slot_flops_per_second = machine.flops_per_second;
     study->facts.seconds_per_step = machine.seconds_per_step;
   }
-  return absl::OkStatus();
+  return machine.device;
 }
 
 }  // namespace
@@ -129,7 +150,8 @@ absl::StatusOr<LoadedStudy> LoadStudy(const std::string& yaml_path, const Enviro
   }
   ISOFLOP_RETURN_IF_ERROR(LoadData(environment, options, &study));
   ISOFLOP_RETURN_IF_ERROR(HashTrainerSources(&study));
-  ISOFLOP_RETURN_IF_ERROR(LoadMachine(options, &study));
+  ISOFLOP_ASSIGN_OR_RETURN(const std::string device, LoadMachine(options, &study));
+  if (options.look_up_known) ISOFLOP_RETURN_IF_ERROR(LoadKnown(environment.db, device, &study));
   ISOFLOP_ASSIGN_OR_RETURN(study.plan, PlanStudy(study.spec, study.facts));
   return study;
 }
