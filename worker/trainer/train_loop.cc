@@ -25,12 +25,14 @@
 #include "worker/trainer/evaluation.h"
 #include "worker/trainer/faults.h"
 #include "worker/trainer/gradient_buckets.h"
+#include "worker/trainer/host_state.h"
 #include "worker/trainer/micro_batch.h"
 #include "worker/trainer/optimizer.h"
 #include "worker/trainer/rank_agreement.h"
 #include "worker/trainer/schedule.h"
 #include "worker/trainer/step_log.h"
 #include "worker/trainer/stop_signals.h"
+#include "worker/trainer/train_events.h"
 #include "worker/trainer/transformer.h"
 #include "worker/trainer/trial_failure.h"
 
@@ -42,6 +44,9 @@ namespace {
 constexpr int64_t kStepsPerPoint = 10;
 // What an evaluation in between may cost, of the training since the last one.
 constexpr double kGlanceShare = 0.05;
+// Never silent for longer than this: the agent ends an attempt that is, after ten
+// minutes.
+constexpr absl::Duration kLongestSilence = absl::Minutes(1);
 // A training token costs as much as this many evaluated ones.
 constexpr double kTrainToEvalCost = 3;
 
@@ -55,19 +60,6 @@ uint64_t DropoutSeed(uint64_t seed, int64_t step, int rank, int64_t micro_step) 
   return hash;
 }
 
-// What a running sum of times and tokens says about speed.
-struct Meter {
-  int64_t tokens = 0;
-  absl::Duration busy, waiting;
-  double loss_sum = 0;
-  int64_t steps = 0;
-
-  double TokensPerSecond() const {
-    const double seconds = absl::ToDoubleSeconds(busy);
-    return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
-  }
-};
-
 // The state of one trial on this rank. Parameters, model, optimiser and the rest
 // are members in the order in which they depend on one another.
 class TrialTrainer {
@@ -80,6 +72,7 @@ class TrialTrainer {
         started_at_(setup.now()),
         parameters_(LayOutParameters(trial.model, trial.sequence_length), setup.device),
         optimizer_(trial.optimizer, parameters_),
+        host_state_(parameters_, optimizer_),
         loader_(setup.dataset, trial, setup.communicator.rank(), setup.communicator.world_size()),
         eval_set_(setup.dataset, trial.eval_sequence_length),
         watch_(trial.model.vocab_size, trial.schedule.warmup_steps),
@@ -93,7 +86,7 @@ class TrialTrainer {
     if (!env_.checkpoint_dir.empty() && is_root()) {
       writer_ = std::make_unique<CheckpointWriter>(env_.checkpoint_dir, parameters_.layout(), events);
     }
-    last_checkpoint_at_ = started_at_;
+    last_checkpoint_at_ = last_line_at_ = started_at_;
   }
 
   int Run() {
@@ -101,7 +94,8 @@ class TrialTrainer {
     Resume();
     const absl::Status agreed = CheckRanksAgree(setup_.communicator, TrialText(trial_), parameters_, setup_.code_version);
     if (!agreed.ok()) throw TrialFailure(kExitConfig, "config", std::string(agreed.message()));
-    SayStarted();
+    events_.Write(StartedEvent(trial_, parameters_.layout().Count(), setup_.dataset, DeviceName(setup_.device),
+                               setup_.code_version, step_));
     ChooseMicroBatch();
     buckets_ = std::make_unique<GradientBuckets>(parameters_, setup_.communicator);
     while (step_ < trial_.steps) {
@@ -138,7 +132,7 @@ class TrialTrainer {
     state.tokens = step_ * trial_.batch_tokens();
     state.smoothed_loss_nats = watch_.smoothed_loss_nats();
     state.steps_above = watch_.steps_above();
-    state.point_loss_sum_nats = point_.loss_sum;
+    state.point_loss_sum_nats = point_.loss_sum_nats;
     state.point_steps = point_.steps;
     state.resumed_exact = resumed_exact_;
     state.micro_batch_sequences = micro_batch_;
@@ -168,45 +162,17 @@ class TrialTrainer {
     const absl::StatusOr<ResumeKind> kind = CheckResume(*state, trial_);
     ThrowUnlessOk(kind.status(), "config");
 
-    at::NoGradGuard no_grad;
-    const auto host = [](const at::Tensor& flat) { return at::empty(flat.sizes(), at::kFloat); };
-    const at::Tensor weights = host(parameters_.weights()), first = host(optimizer_.first_moments()),
-                     second = host(optimizer_.second_moments());
-    ThrowUnlessOk(ReadCheckpointTensors(env_.resume_path, parameters_.layout(),
-                                        {weights.data_ptr<float>(), first.data_ptr<float>(), second.data_ptr<float>()}),
-                  "checkpoint");
-    parameters_.weights().copy_(weights);
-    optimizer_.first_moments().copy_(first);
-    optimizer_.second_moments().copy_(second);
-    optimizer_.SetUpdates(state->step);
+    ThrowUnlessOk(host_state_.Load(env_.resume_path, state->step), "checkpoint");
     model_->RefreshWeights();
     step_ = state->step;
     watch_.Restore(state->smoothed_loss_nats, state->steps_above);
-    point_.loss_sum = state->point_loss_sum_nats;  // so that the next loss point is the mean that it would have been
+    point_.loss_sum_nats = state->point_loss_sum_nats;  // so that the next loss point is the mean that it would have been
     point_.steps = state->point_steps;
     resumed_ = *state;
     resumed_exact_ = state->resumed_exact;
   }
 
   // -- Start --------------------------------------------------------------
-
-  void SayStarted() {
-    const ParamCounts counts = parameters_.layout().Count();
-    events_.Write(TrainerEvent("started")
-                      .Add("contract", 1)
-                      .Add("params_total", counts.total())
-                      .Add("params_embedding", counts.embedding)
-                      .Add("params_position", counts.position)
-                      .Add("params_head", counts.head)
-                      .Add("params_blocks", counts.blocks)
-                      .Add("flops_per_token", CountFlopsPerToken(trial_.model, trial_.sequence_length).exact_causal)
-                      .Add("resumed_step", step_)
-                      .Add("device", DeviceName(setup_.device))
-                      .Add("precision", ToString(trial_.precision))
-                      .Add("program", "isoflop-trainer " + setup_.code_version)
-                      .Add("dataset_sha256", setup_.dataset.dataset_sha256())
-                      .Add("tokenizer_sha256", setup_.dataset.tokenizer_sha256()));
-  }
 
   // Forward and backward of `sequences` sequences of step 0, then everything back
   // to zero. False: out of memory here, or less than a tenth of the memory left.
@@ -324,11 +290,10 @@ class TrialTrainer {
   void Harvest(bool flush) {
     while (const std::optional<StepResult> result = log_.Pop(flush)) {
       const bool diverged = watch_.Observe(result->step, result->loss_nats, result->grad_norm);
-      point_.loss_sum += result->loss_nats;
+      point_.loss_sum_nats += result->loss_nats;
       ++point_.steps;
-      if (diverged || result->step == 1 || result->step % kStepsPerPoint == 0 || result->step == trial_.steps) {
-        SayPoint(*result);
-      }
+      const bool due = result->step == 1 || result->step % kStepsPerPoint == 0 || result->step == trial_.steps;
+      if (diverged || due || setup_.now() - last_line_at_ > kLongestSilence) SayPoint(*result);
       if (diverged) SayDiverged(*result);
       if (result->stop && !stop_at_) stop_at_ = result->step + log_.delay();
       if (result->checkpoint) checkpoint_at_ = result->step + log_.delay();
@@ -336,16 +301,9 @@ class TrialTrainer {
   }
 
   void SayPoint(const StepResult& result) {
-    const double rate = trial_.optimizer.lr_peak * LearningRateFactor(trial_.schedule, trial_.steps, result.step - 1);
-    events_.Write(TrainerEvent("step")
-                      .Add("step", result.step)
-                      .Add("tokens", result.step * trial_.batch_tokens())
-                      .Add("loss_nats", point_.loss_sum / static_cast<double>(point_.steps))
-                      .Add("lr", rate)
-                      .Add("grad_norm", result.grad_norm)
-                      .Add("tokens_per_second", point_.TokensPerSecond())
-                      .Add("data_wait_fraction", absl::FDivDuration(point_.waiting, std::max(point_.busy, absl::Nanoseconds(1)))));
+    events_.Write(PointEvent(trial_, result.step, result.grad_norm, point_));
     point_ = Meter();
+    last_line_at_ = setup_.now();
   }
 
   [[noreturn]] void SayDiverged(const StepResult& result) {
@@ -407,18 +365,10 @@ class TrialTrainer {
     }
     ThrowUnlessOk(writer_->Wait(), "io");
     Harvest(/*flush=*/true);
-    at::NoGradGuard no_grad;
-    const at::Tensor sources[] = {parameters_.weights(), optimizer_.first_moments(), optimizer_.second_moments()};
-    for (int i = 0; i < 3; ++i) {
-      if (!saved_[i].defined()) {
-        saved_[i] = at::empty({parameters_.size()}, at::TensorOptions().dtype(at::kFloat).pinned_memory(is_cuda()));
-      }
-      saved_[i].copy_(sources[i]);
-    }
     CheckpointJob job;
     job.state = StateNow();
     job.reason = reason;
-    job.tensors = {saved_[0].data_ptr<float>(), saved_[1].data_ptr<float>(), saved_[2].data_ptr<float>()};
+    job.tensors = host_state_.Copy();
     ThrowUnlessOk(writer_->Submit(std::move(job)), "io");
     last_checkpoint_at_ = setup_.now();
   }
@@ -442,6 +392,9 @@ class TrialTrainer {
     const bool alone = setup_.communicator.world_size() == 1;
     const auto sign_of_life = [&] {
       if (alone && writer_ && StopSignals::Peek().stop) throw StopAsked();
+      if (setup_.now() - last_line_at_ <= kLongestSilence) return;
+      events_.Note("evaluating");
+      last_line_at_ = setup_.now();
     };
     EvalLoss loss;
     try {
@@ -458,30 +411,17 @@ class TrialTrainer {
   }
 
   void SayFinal(const EvalLoss& loss) {
-    const FlopsPerToken flops = CountFlopsPerToken(trial_.model, trial_.sequence_length);
-    const int64_t tokens = step_ * trial_.batch_tokens();
-    const std::optional<double> peak = PeakFlopsPerSecond(DeviceName(setup_.device), trial_.precision);
-    TrainerEvent event("final");
-    event.Add("step", step_)
-        .Add("tokens_trained", tokens)
-        .Add("final_loss_nats", loss.loss_nats)
-        .Add("final_loss_se", loss.loss_se)
-        .Add("bits_per_byte", loss.bits_per_byte)
-        .Add("eval_tokens", loss.eval_tokens)
-        .Add("eval_bytes", loss.eval_bytes)
-        .Add("eval_sha256", setup_.dataset.eval_sha256())
-        .Add("unique_tokens", std::min(tokens, setup_.dataset.train_tokens()))
-        .Add("train_loss_nats", watch_.smoothed_loss_nats())
-        .Add("flops_exact", flops.exact * static_cast<double>(tokens))
-        .Add("wall_seconds", absl::ToDoubleSeconds(setup_.now() - started_at_))
-        .Add("tokens_per_second", all_.TokensPerSecond())
-        .Add("peak_memory_bytes", PeakMemoryBytes(setup_.device))
-        .Add("resumed_exact", resumed_exact_);
-    if (peak) {
-      event.Add("mfu", flops.exact_causal * all_.TokensPerSecond() /
-                           (*peak * static_cast<double>(setup_.communicator.world_size())));
+    FinalFacts facts;
+    facts.step = step_;
+    facts.train_loss_nats = watch_.smoothed_loss_nats();
+    facts.wall = setup_.now() - started_at_;
+    facts.tokens_per_second = all_.TokensPerSecond();
+    facts.peak_memory_bytes = PeakMemoryBytes(setup_.device);
+    facts.resumed_exact = resumed_exact_;
+    if (const auto peak = PeakFlopsPerSecond(DeviceName(setup_.device), trial_.precision)) {
+      facts.peak_flops_per_second = *peak * setup_.communicator.world_size();
     }
-    events_.Write(event);
+    events_.Write(FinalEvent(trial_, setup_.dataset, loss, facts));
   }
 
   // Constant after construction.
@@ -494,13 +434,13 @@ class TrialTrainer {
   // The network and what moves it.
   Parameters parameters_;
   Optimizer optimizer_;
+  HostState host_state_;
   std::unique_ptr<Transformer> model_;
   BatchLoader loader_;
   EvalSet eval_set_;
   std::unique_ptr<GradientBuckets> buckets_;
   std::unique_ptr<CheckpointWriter> writer_;  // rank 0 with a folder only
   at::Tensor scale_;                          // 1 / target tokens of a global batch, 0-d
-  at::Tensor saved_[3];                       // host: weights, m, v under the writer's hands
 
   // Progress.
   int64_t step_ = 0;  // updates done
@@ -510,6 +450,7 @@ class TrialTrainer {
   std::optional<CheckpointState> resumed_;
   bool resumed_exact_ = true;
   absl::Time last_checkpoint_at_;
+  absl::Time last_line_at_;  // of a loss point, or a sign of life
   Meter point_;  // since the last loss point
   Meter all_;    // since the start of this attempt
   std::optional<int64_t> stop_at_, checkpoint_at_;  // asked for, due after this step
