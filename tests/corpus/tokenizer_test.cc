@@ -1,10 +1,12 @@
 #include "corpus/tokenizer.h"
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "corpus/text_documents.h"
 #include "gmock/gmock.h"
 #include "tests/corpus/test_files.h"
 #include "tests/corpus/train_sentencepiece.h"
@@ -89,17 +91,50 @@ TEST(SentencePieceTokenizerTest, GivesBackAnyBytes) {
   EXPECT_LT(tokens.size(), 25u);
 }
 
+TEST(SentencePieceTokenizerTest, GivesTheIdsOfTheLibrary) {
+  const TestFolder folder;
+  // Lines of the novels, a model of 1,000 pieces over some of them.
+  const auto sources = ListSources({ISOFLOP_SOURCE_DIR "/configs/austen.txt.xz"}, "");
+  ASSERT_TRUE(sources.ok());
+  std::vector<std::string> lines;
+  ASSERT_TRUE(ForEachDocument(sources->front(), SplitBy::kDocument,
+                              [&](std::string_view text, std::int64_t) {
+                                for (std::size_t at = 0; at < text.size() && lines.size() < 12000;) {
+                                  const std::size_t end = std::min(text.find('\n', at), text.size());
+                                  lines.emplace_back(text.substr(at, end - at));
+                                  at = end + 1;
+                                }
+                                return absl::OkStatus();
+                              })
+                  .ok());
+  const std::vector<std::string> some(lines.begin(), lines.begin() + 1500);
+  const std::string model = TrainSentencePieceModel(1000, some);
+  const auto tokenizer = MakeTokenizer(folder.Write("novels.model", model));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  EXPECT_EQ((*tokenizer)->facts().vocab_size, 1000);
+  lines.push_back("  blanks   of all kinds\tand \xc3\xa9t\xc3\xa9, \xe6\xbc\xa2\xe5\xad\x97 ");
+  lines.push_back("aaaaaaaaaaaaaaaaaaaa eeeeeeee tttttttt ----------");
+  for (const std::string& line : lines) {
+    std::vector<std::uint32_t> tokens;
+    (*tokenizer)->Encode(line, &tokens);
+    const std::vector<int> wanted = EncodeByLibrary(model, line);
+    ASSERT_EQ(std::vector<int>(tokens.begin(), tokens.end()), wanted) << line;
+  }
+}
+
 TEST(SentencePieceTokenizerTest, RefusesModelsThatLoseBytes) {
   const TestFolder folder;
   const auto message = [&](const std::map<std::string, std::string>& settings) {
     return std::string(MakeTokenizer(folder.Write("x.model", TrainModel(settings))).status().message());
   };
-  const auto cure = HasSubstr("cure: train it with --normalization_rule_name=identity");
+  const auto cure = HasSubstr("cure: train it with ");
   EXPECT_THAT(message({{"byte_fallback", "false"}, {"vocab_size", "100"}}),
               testing::AllOf(HasSubstr("lacks byte pieces"), cure));
   EXPECT_THAT(message({{"add_dummy_prefix", "true"}}), testing::AllOf(HasSubstr("changes the text"), cure));
   EXPECT_THAT(message({{"remove_extra_whitespaces", "true"}}), HasSubstr("changes the text"));
   EXPECT_THAT(message({{"normalization_rule_name", "nmt_nfkc"}}), HasSubstr("changes the text"));
+  EXPECT_THAT(message({{"model_type", "unigram"}}), HasSubstr("is not of the type BPE"));
+  EXPECT_THAT(message({{"user_defined_symbols", "<sep>"}}), HasSubstr("that a user defined"));
 }
 
 TEST(SentencePieceTokenizerTest, RefusesWhatIsNoModel) {

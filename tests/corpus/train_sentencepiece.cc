@@ -1,5 +1,6 @@
 #include "tests/corpus/train_sentencepiece.h"
 
+#include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 
 #include <unordered_map>
@@ -40,6 +41,13 @@ std::string TrainSentencePieceModel(int vocab_size, const std::vector<std::strin
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(all, &sentences, &model);
   return status.ok() ? model : "";
+}
+
+std::vector<int> EncodeByLibrary(const std::string& model, const std::string& text) {
+  sentencepiece::SentencePieceProcessor processor;
+  std::vector<int> ids;
+  if (!processor.LoadFromSerializedProto(model).ok() || !processor.Encode(text, &ids).ok()) return {};
+  return ids;
 }
 
 }  // namespace isoflop

@@ -14,6 +14,9 @@ namespace isoflop {
 std::string TrainSentencePieceModel(int vocab_size, const std::vector<std::string>& lines,
                                     const std::map<std::string, std::string>& settings = {});
 
+// What the library itself makes of `text` with that model.
+std::vector<int> EncodeByLibrary(const std::string& model, const std::string& text);
+
 }  // namespace isoflop
 
 #endif  // ISOFLOP_TESTS_CORPUS_TRAIN_SENTENCEPIECE_H_
