@@ -17,7 +17,9 @@ if [ ! -f "$build/build.ninja" ]; then
   tools/setup.sh
   cmake --preset release >/dev/null
 fi
-cmake --build "$build" --target isoflop isoflop-trainer >/dev/null
+log=$(mktemp)
+cmake --build "$build" --target isoflop isoflop-trainer >"$log" 2>&1 || { tail -n 100 "$log"; exit 1; }
+rm -f "$log"
 python=${ISOFLOP_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/isoflop/venv/bin/python}
 
 work=$(mktemp -d)
