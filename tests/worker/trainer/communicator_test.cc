@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/worker/trainer/child_process.h"
+#include "tests/worker/trainer/trial_harness.h"
 #include "worker/trainer/gradient_buckets.h"
 #include "worker/trainer/rank_agreement.h"
 #include "worker/trainer/transformer.h"
@@ -187,7 +188,7 @@ int RunBuckets(Communicator& group) {
   Say("gradient " + Bits(shared.gradients().sum(at::kDouble)));
   Say(absl::StrCat("riders ", shared.gradients_with_riders()[shared.size() + 2].item<double>()));
   Say(absl::StrCat("sent in backward ", buckets.sent_in_backward(), " of ", buckets.buckets().size()));
-  Say(worst < 1e-6 ? "gradient right" : absl::StrCat("gradient wrong by ", worst));
+  Say(absl::StrCat(worst < 1e-6 ? "gradient right: " : "gradient wrong: ", worst));
   return 0;
 }
 
@@ -259,14 +260,22 @@ TEST_P(GlooWorldTest, SumsBroadcastsAndFindsTheSmallest) {
                     HasSubstr(absl::StrCat("min ", 11 - GetParam(), "\nmin 5\nmin -4611686018427387904\n"))));
   // The sums have the same bits on all ranks.
   for (ChildProcess& rank : ranks_) EXPECT_EQ(rank.Output(), ranks_[0].Output());
+  if (!HasFailure()) {
+    ReportRow(absl::StrCat("Gloo, ", GetParam(), " processes: sums, broadcast, min"), "right to 1e-5, the same bits on every rank", "so it is");
+  }
 }
 
 TEST_P(GlooWorldTest, BucketsGiveTheGradientOfTheWholeBatch) {
   StartAll("buckets", GetParam());
   for (ChildProcess& rank : ranks_) ASSERT_EQ(rank.Wait(), 0) << rank.Output() << rank.Errors();
-  EXPECT_THAT(ranks_[0].Output(), AllOf(HasSubstr("gradient right\n"), HasSubstr("sent in backward 2 of 3\n"),
+  EXPECT_THAT(ranks_[0].Output(), AllOf(HasSubstr("gradient right: "), HasSubstr("sent in backward 2 of 3\n"),
                                         HasSubstr(absl::StrCat("riders ", GetParam() * (GetParam() + 1) / 2, "\n"))));
   for (ChildProcess& rank : ranks_) EXPECT_EQ(rank.Output(), ranks_[0].Output());
+  if (HasFailure()) return;
+  const std::string output = ranks_[0].Output();
+  const size_t at = output.find("gradient right: ") + 16;
+  ReportRow(absl::StrCat("buckets on ", GetParam(), " ranks = the gradient of the whole batch"), "1e-6 relative (L2)",
+            absl::StrCat(output.substr(at, output.find('\n', at) - at), ", 2 of 3 buckets sent during backward"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Worlds, GlooWorldTest, testing::Values(2, 3));
@@ -280,7 +289,11 @@ TEST_F(GlooTest, TheOthersEndWithinSecondsWhenARankIsKilled) {
     EXPECT_EQ(ranks_[other].Wait(absl::Seconds(30)), kExitComm) << ranks_[other].Output() << ranks_[other].Errors();
     EXPECT_THAT(ranks_[other].Output(), HasSubstr("comm: rank"));
   }
-  EXPECT_LT(absl::Now() - killed, absl::Seconds(20));  // the timeout is 60 s: it was the lost connection
+  const absl::Duration took = absl::Now() - killed;
+  EXPECT_LT(took, absl::Seconds(20));  // the timeout is 60 s: it was the lost connection
+  if (!HasFailure()) {
+    ReportRow("one of three Gloo ranks killed", "the others end within seconds", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1))));
+  }
 }
 
 TEST_F(GlooTest, AMinEndsWhenTheRankOfTheStoreIsKilled) {
@@ -362,7 +375,9 @@ TEST(NcclTest, SaysClearlyThatThereIsNoGpu) {
     MakeNcclCommunicator({}, 0);
     FAIL();
   } catch (const CommunicationError& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("no GPUs found"), HasSubstr("cure:")));
+    const std::string what = error.what();
+    EXPECT_THAT(what, AllOf(HasSubstr("no GPUs found"), HasSubstr("cure:")));
+    ReportRow("NCCL without a GPU", "says so clearly", what.substr(0, what.find('\n')));
   }
 }
 
