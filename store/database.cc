@@ -36,7 +36,6 @@ absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::stri
   int version = 0;
   ISOFLOP_RETURN_IF_ERROR(CatchSqlite(path, [&] {
     db = std::make_unique<SQLite::Database>(path, SQLite::OPEN_READONLY, 5000);
-    db->exec("PRAGMA query_only = ON");
     db->exec("PRAGMA trusted_schema = OFF");
     version = db->execAndGet("PRAGMA user_version").getInt();
   }));

@@ -11,24 +11,28 @@
 namespace isoflop {
 namespace {
 
-int64_t Whole(const std::optional<double>& value) { return value ? std::llround(*value) : 0; }
+// 6 N D with the head, as the house counts; 0 when N is not known.
+double Flops6nd(const Observation& o) {
+  std::optional<double> params = o.params_unnamed;
+  if (o.params_blocks) {
+    const double head = o.params_head.value_or(0);
+    params = *o.params_blocks + (head > 0 ? head : o.params_embedding.value_or(0));
+  }
+  return 6 * params.value_or(0) * o.tokens_trained;
+}
 
 StoredTrial ToTrial(const Observation& o, TrialId id, StudyId study, absl::Time now) {
   StoredTrial out;
   out.id = id;
   out.study = study;
   PlannedTrial& p = out.planned;
-  p.fingerprint = o.fingerprint.empty() ? Sha256Hex(absl::StrCat("imported ", study.value(), " ", id.value())) : o.fingerprint;
-  p.lineage = p.fingerprint;
+  p.fingerprint = o.fingerprint;
+  p.lineage = o.fingerprint;
   p.spec.seed = o.seed;
   p.spec.model.n_layer = o.n_layer;
   p.spec.model.d_model = o.d_model;
-  p.params = {.embedding = Whole(o.params_embedding),
-              .position = Whole(o.params_position),
-              .head = Whole(o.params_head),
-              .blocks = Whole(o.params_blocks)};
   p.budget_flops = o.budget_flops.value_or(0);
-  p.flops_exact = o.flops_exact.value_or(0);
+  p.flops_6nd = Flops6nd(o);
   out.standing.state = o.outcome == TrialOutcome::kDiverged   ? TrialState::kDiverged
                        : o.outcome == TrialOutcome::kCompleted ? TrialState::kCompleted
                                                                : TrialState::kFailed;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "store/database.h"
+#include "store/query_value.h"
 #include "store/sqlite_status.h"
 #include "study/status_macros.h"
 
@@ -36,13 +37,6 @@ int Authorize(void* denied, int action, const char* first, const char* second, c
   }
   *static_cast<bool*>(denied) = true;
   return SQLITE_DENY;
-}
-
-QueryValue ValueOf(const SQLite::Column& column) {
-  if (column.isInteger()) return {column.getInt64()};
-  if (column.isFloat()) return {column.getDouble()};
-  if (column.isNull()) return {};
-  return {column.getString(), column.isBlob()};
 }
 
 }  // namespace
@@ -91,9 +85,7 @@ absl::Status RunQuery(const std::string& db_path, const std::string& sql, absl::
     SQLite::Statement select(*db, sql);
     head(names);
     while (select.executeStep()) {
-      std::vector<QueryValue> values;
-      for (int i = 0; i < select.getColumnCount(); ++i) values.push_back(ValueOf(select.getColumn(i)));
-      if (!row(std::move(values))) break;
+      if (!row(RowValues(select))) break;
     }
   });
   if (absl::IsDeadlineExceeded(status)) {

@@ -80,10 +80,12 @@ Observation ToObservation(const StoredTrial& trial) {
 
 // The columns of imported_observation, by trial.
 constexpr char kImportedSql[] =
-    "SELECT i.trial_id, i.source, i.source_trial, i.config_id, i.params_unnamed, i.tokens_trained,"
-    "  i.tokens_derived, i.flops_given, i.unique_tokens, i.schedule_ended, i.n_head, i.d_ff, i.vocab_size,"
-    "  i.sequence_length, t.params_embedding, t.params_position, t.params_head, t.params_blocks, t.flops_exact"
-    " FROM imported_observation AS i JOIN trial AS t ON t.id = i.trial_id WHERE t.study_id = ? ORDER BY i.trial_id";
+    "SELECT i.trial_id, i.source, i.source_trial, i.config_id, i.params_embedding, i.params_position,"
+    "  i.params_head, i.params_blocks, i.params_unnamed, i.tokens_trained, i.tokens_derived, i.unique_tokens,"
+    "  i.budget_flops, i.flops_given, i.flops_exact, i.is_replicate, i.schedule_ended, i.n_head, i.d_ff,"
+    "  i.vocab_size, i.sequence_length"
+    " FROM imported_observation AS i JOIN trial ON trial.id = i.trial_id WHERE trial.study_id = ?"
+    " ORDER BY i.trial_id";
 
 void ReadImported(SQLite::Statement& row, std::map<TrialId, Observation>& into) {
   Columns in(row);
@@ -91,22 +93,24 @@ void ReadImported(SQLite::Statement& row, std::map<TrialId, Observation>& into) 
   out.source = in.Text();
   out.trial_id = in.Text();
   out.config_id = in.Text();
+  out.params_embedding = in.MaybeDouble();
+  out.params_position = in.MaybeDouble();
+  out.params_head = in.MaybeDouble();
+  out.params_blocks = in.MaybeDouble();
   out.params_unnamed = in.MaybeDouble();
   out.tokens_trained = in.Double();
   out.tokens_derived = in.Int() != 0;
-  out.flops_given = in.MaybeDouble();
   out.unique_tokens = in.MaybeDouble();
+  out.budget_flops = in.MaybeDouble();
+  out.flops_given = in.MaybeDouble();
+  out.flops_exact = in.MaybeDouble();
+  out.is_replicate = in.Int() != 0;
   const std::optional<int64_t> ended = in.MaybeInt();
   out.schedule_ended = ended ? std::optional<bool>(*ended != 0) : std::nullopt;
   out.n_head = in.Int();
   out.d_ff = in.Int();
   out.vocab_size = in.Int();
   out.sequence_length = in.Int();
-  out.params_embedding = in.MaybeDouble();
-  out.params_position = in.MaybeDouble();
-  out.params_head = in.MaybeDouble();
-  out.params_blocks = in.MaybeDouble();
-  out.flops_exact = in.MaybeDouble();
 }
 
 }  // namespace
@@ -263,6 +267,7 @@ absl::StatusOr<std::vector<Observation>> ResultStore::LoadObservations(StudyId s
     while (select.executeStep()) ReadImported(select, imported);
   }));
   std::map<TrialId, std::vector<LossPoint>> trunks;
+  std::set<std::string> configs;
   std::vector<Observation> out;
   for (const StoredTrial& trial : trials) {
     if (trial.planned.role == TrialRole::kTrunk) continue;
@@ -270,7 +275,6 @@ absl::StatusOr<std::vector<Observation>> ResultStore::LoadObservations(StudyId s
     if (const auto found = imported.find(trial.id); found != imported.end()) {
       Observation& side = found->second;
       side.fingerprint = observation.fingerprint;
-      side.budget_flops = observation.budget_flops;
       side.final_loss_nats = observation.final_loss_nats;
       side.final_loss_se = observation.final_loss_se;
       side.bits_per_byte = observation.bits_per_byte;
@@ -282,6 +286,8 @@ absl::StatusOr<std::vector<Observation>> ResultStore::LoadObservations(StudyId s
       side.wall_seconds = observation.wall_seconds;
       side.outcome = observation.outcome;
       observation = std::move(side);
+    } else {
+      observation.is_replicate = !configs.insert(observation.config_id).second;
     }
     if (options.with_curves) {
       if (trial.parent) {

@@ -93,10 +93,14 @@ absl::Status RowWriter::PutTrial(const StoredTrial& trial) {
       "  retry_counts = excluded.retry_counts, current_lease_id = excluded.current_lease_id";
   const PlannedTrial& p = trial.planned;
   const TrialStanding& s = trial.standing;
+  // What an imported trial has stands in its side row.
   const bool imported = p.text.empty();
-  const auto count = [imported](int64_t value) { return imported ? NullIfZero(value) : value; };
+  const auto count = [imported](int64_t value) -> std::optional<int64_t> {
+    if (imported) return std::nullopt;
+    return value;
+  };
   const auto flops = [imported](double value) -> std::optional<double> {
-    if (imported && value == 0) return std::nullopt;
+    if (imported) return std::nullopt;
     return value;
   };
   const TrialResult none;
@@ -288,13 +292,17 @@ absl::Status RowWriter::AddStaleReport(TrialId trial, LeaseId lease, const std::
 
 absl::Status RowWriter::PutImported(TrialId trial, const Observation& o) {
   static constexpr char kSql[] =
-      "INSERT INTO imported_observation (trial_id, source, source_trial, config_id, params_unnamed,"
-      "  tokens_trained, tokens_derived, flops_given, unique_tokens, schedule_ended, n_head, d_ff, vocab_size,"
-      "  sequence_length) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+      "INSERT INTO imported_observation (trial_id, source, source_trial, config_id, params_embedding,"
+      "  params_position, params_head, params_blocks, params_unnamed, tokens_trained, tokens_derived,"
+      "  unique_tokens, budget_flops, flops_given, flops_exact, is_replicate, schedule_ended, n_head, d_ff,"
+      "  vocab_size, sequence_length)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
   return CatchSqlite(o.source, [&] {
-    (Binder(Prepared(kSql)) << trial.value() << o.source << o.trial_id << o.config_id << o.params_unnamed
-                            << o.tokens_trained << o.tokens_derived << o.flops_given << o.unique_tokens
-                            << o.schedule_ended << o.n_head << o.d_ff << o.vocab_size << o.sequence_length)
+    (Binder(Prepared(kSql)) << trial.value() << o.source << o.trial_id << o.config_id << o.params_embedding
+                            << o.params_position << o.params_head << o.params_blocks << o.params_unnamed
+                            << o.tokens_trained << o.tokens_derived << o.unique_tokens << o.budget_flops
+                            << o.flops_given << o.flops_exact << o.is_replicate << o.schedule_ended << o.n_head
+                            << o.d_ff << o.vocab_size << o.sequence_length)
         .Run();
   });
 }

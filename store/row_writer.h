@@ -37,10 +37,11 @@ class RowWriter {
 
   absl::Status PutStudy(const StudyRecord& study);
   absl::Status SetStudyState(StudyId study, const std::string& state, const std::string& reason);
-  // Inserts, or changes all of a row that is there.
+  // Inserts, or changes what a plan and a standing say of a row that is there;
+  // its result stays.
   absl::Status PutTrial(const StoredTrial& trial);
-  // `at`: becomes finished_at when the state is final; a trial that is queued
-  // again loses its result.
+  // `at`: becomes started_at with the first lease, and finished_at when the state
+  // is final (none, when it is no longer).
   absl::Status UpdateTrial(TrialId trial, const TrialStanding& standing, int slots, absl::Time at);
   absl::Status GrantLease(const StoredLease& lease);
   absl::Status AcknowledgeLease(LeaseId lease, absl::Time at);

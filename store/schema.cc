@@ -2,16 +2,22 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
+#include <iterator>
 #include <random>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "store/sqlite_status.h"
+#include "store/views.h"
 
 namespace isoflop {
 namespace {
 
-// Version 1. Times are text, ISO 8601 in UTC with milliseconds. No column has a
-// DEFAULT: a forgotten one should fail.
+// Tables only: the views are made anew after each migration (store/views.h).
+// Times are text, ISO 8601 in UTC with milliseconds. No column has a DEFAULT: a
+// forgotten one should fail.
 constexpr char kVersion1Sql[] = R"sql(
 CREATE TABLE meta (
   key    TEXT NOT NULL PRIMARY KEY,
@@ -193,117 +199,51 @@ CREATE TABLE stale_report (
   at        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX stale_report_by_trial ON stale_report (trial_id, id);
-
--- Every trial with every column that an export has. Not public: `observation`
--- is.
-CREATE VIEW trial_detail AS
-SELECT
-  study.name                                            AS study,
-  trial.id                                              AS trial_id,
-  trial.role                                            AS role,
-  trial.fingerprint                                     AS fingerprint,
-  trial.parent_trial_id                                 AS parent_trial_id,
-  trial.branch_step                                     AS branch_step,
-  trial.state                                           AS state,
-  trial.outcome                                         AS outcome,
-  trial.outcome_detail                                  AS outcome_detail,
-  trial.seed                                            AS seed,
-  trial.spec ->> '$.model.family'                       AS family,
-  trial.n_layer                                         AS n_layer,
-  trial.d_model                                         AS d_model,
-  ifnull(trial.spec ->> '$.model.n_head', nullif(imported.n_head, 0))    AS n_head,
-  ifnull(trial.spec ->> '$.model.d_ff', nullif(imported.d_ff, 0))        AS d_ff,
-  ifnull(trial.spec ->> '$.sequence_length', nullif(imported.sequence_length, 0))  AS sequence_length,
-  ifnull(trial.spec ->> '$.model.vocab_size', nullif(imported.vocab_size, 0))  AS vocab_size,
-  trial.params_embedding                                AS params_embedding,
-  trial.params_position                                 AS params_position,
-  trial.params_head                                     AS params_head,
-  trial.params_blocks                                   AS params_blocks,
-  trial.params_embedding + trial.params_position + trial.params_head + trial.params_blocks  AS params_total,
-  trial.params_blocks                                   AS params_non_embedding,
-  trial.params_blocks + CASE WHEN trial.params_head > 0 THEN trial.params_head
-                             ELSE trial.params_embedding END  AS params_non_embedding_plus_head,
-  imported.params_unnamed                               AS params_unnamed,
-  trial.tokens_planned                                  AS tokens_planned,
-  ifnull(trial.tokens_trained, imported.tokens_trained) AS tokens_trained,
-  ifnull(trial.unique_tokens, ifnull(trial.spec ->> '$.data.unique_tokens', imported.unique_tokens))  AS unique_tokens,
-  ifnull(trial.tokens_trained, imported.tokens_trained) * 1.0
-    / ifnull(trial.unique_tokens, ifnull(trial.spec ->> '$.data.unique_tokens', imported.unique_tokens))  AS epochs,
-  trial.budget_flops                                    AS budget_flops,
-  trial.flops_6nd                                       AS flops_6nd,
-  trial.flops_exact                                     AS flops_exact,
-  trial.flops_exact_causal                              AS flops_exact_causal,
-  imported.flops_given                                  AS flops_given,
-  trial.spec ->> '$.batch_tokens'                       AS batch_tokens,
-  trial.spec ->> '$.steps'                              AS steps,
-  trial.spec ->> '$.optimizer.lr_peak'                  AS lr_peak,
-  trial.spec ->> '$.schedule.kind'                      AS schedule,
-  trial.spec ->> '$.schedule.warmup_steps'              AS warmup_steps,
-  trial.spec ->> '$.schedule.decay_steps'               AS decay_steps,
-  trial.spec ->> '$.schedule.decay_shape'               AS decay_shape,
-  trial.spec ->> '$.schedule.final_fraction'            AS final_fraction,
-  trial.spec ->> '$.optimizer.weight_decay'             AS weight_decay,
-  trial.spec ->> '$.optimizer.beta1'                    AS beta1,
-  trial.spec ->> '$.optimizer.beta2'                    AS beta2,
-  trial.spec ->> '$.optimizer.eps'                      AS eps,
-  trial.spec ->> '$.optimizer.clip_norm'                AS clip_norm,
-  ifnull(trial.precision, trial.spec ->> '$.precision') AS precision,
-  trial.final_loss_nats                                 AS final_loss_nats,
-  trial.final_loss_se                                   AS final_loss_se,
-  trial.bits_per_byte                                   AS bits_per_byte,
-  trial.eval_tokens                                     AS eval_tokens,
-  trial.eval_bytes                                      AS eval_bytes,
-  trial.train_loss_nats                                 AS train_loss_nats,
-  trial.attempts_used                                   AS attempts_used,
-  trial.wall_seconds                                    AS wall_seconds,
-  trial.wall_seconds * trial.slots                      AS slot_seconds,
-  trial.tokens_per_second                               AS tokens_per_second,
-  trial.mfu                                             AS mfu,
-  trial.peak_memory_bytes                               AS peak_memory_bytes,
-  (SELECT lease.worker FROM lease WHERE lease.trial_id = trial.id ORDER BY lease.id DESC LIMIT 1)  AS worker,
-  trial.device                                          AS device,
-  trial.slots                                           AS slots,
-  trial.code_version                                    AS code_version,
-  trial.spec ->> '$.data.dataset_sha256'                AS dataset_sha256,
-  trial.tokenizer_sha256                                AS tokenizer_sha256,
-  ifnull(trial.eval_sha256, trial.spec ->> '$.data.eval_sha256')  AS eval_sha256,
-  trial.started_at                                      AS started_at,
-  trial.finished_at                                     AS finished_at
-FROM trial
-JOIN study ON study.id = trial.study_id
-LEFT JOIN imported_observation AS imported ON imported.trial_id = trial.id;
-
-CREATE VIEW observation AS
-SELECT
-  study, trial_id, fingerprint, parent_trial_id, branch_step, seed, family, n_layer, d_model, n_head, d_ff,
-  sequence_length, vocab_size, params_embedding, params_position, params_head, params_blocks, params_total,
-  params_non_embedding, params_non_embedding_plus_head, params_unnamed, tokens_trained, unique_tokens, epochs,
-  tokens_trained * 1.0 / ifnull(params_non_embedding_plus_head, params_unnamed) AS tokens_per_parameter,
-  budget_flops, flops_6nd, flops_exact, flops_exact_causal, flops_given, batch_tokens, steps, lr_peak, schedule,
-  final_loss_nats, final_loss_se, bits_per_byte, eval_tokens, eval_bytes, train_loss_nats, attempts_used,
-  wall_seconds, slot_seconds, tokens_per_second, mfu, peak_memory_bytes, worker, device, precision, code_version,
-  dataset_sha256, tokenizer_sha256, eval_sha256, started_at, finished_at
-FROM trial_detail
-WHERE role <> 'trunk' AND state = 'completed' AND final_loss_nats IS NOT NULL;
-
--- A point counts unless a later attempt went over the same steps again.
-CREATE VIEW curve AS
-SELECT
-  study.name AS study, trial.id AS trial_id, lease.attempt AS attempt, lease.id AS lease_id,
-  loss_point.seq AS seq, loss_point.step AS step, loss_point.tokens AS tokens,
-  loss_point.tokens * trial.flops_exact / trial.tokens_planned AS flops,
-  loss_point.kind AS kind, loss_point.loss_nats AS loss_nats, loss_point.lr AS lr,
-  loss_point.grad_norm AS grad_norm, loss_point.tokens_per_second AS tokens_per_second,
-  loss_point.eval_tokens AS eval_tokens
-FROM loss_point
-JOIN lease ON lease.id = loss_point.lease_id
-JOIN trial ON trial.id = lease.trial_id
-JOIN study ON study.id = trial.study_id
-WHERE NOT EXISTS (
-  SELECT 1 FROM lease AS later
-  WHERE later.trial_id = lease.trial_id AND later.id > lease.id AND later.start_step < loss_point.step
-    AND EXISTS (SELECT 1 FROM loss_point AS again WHERE again.lease_id = later.id AND again.step >= loss_point.step));
 )sql";
+
+// An imported observation reads back as it came: counts that are no whole
+// numbers, an absent budget.
+constexpr char kVersion2Sql[] = R"sql(
+CREATE TABLE imported_observation_2 (
+  trial_id          INTEGER PRIMARY KEY REFERENCES trial (id),
+  source            TEXT NOT NULL,
+  source_trial      TEXT NOT NULL,
+  config_id         TEXT NOT NULL,
+  params_embedding  REAL,
+  params_position   REAL,
+  params_head       REAL,
+  params_blocks     REAL,
+  params_unnamed    REAL,
+  tokens_trained    REAL NOT NULL,
+  tokens_derived    INTEGER NOT NULL,
+  unique_tokens     REAL,
+  budget_flops      REAL,
+  flops_given       REAL,
+  flops_exact       REAL,
+  is_replicate      INTEGER NOT NULL,
+  schedule_ended    INTEGER,
+  n_head            INTEGER NOT NULL,
+  d_ff              INTEGER NOT NULL,
+  vocab_size        INTEGER NOT NULL,
+  sequence_length   INTEGER NOT NULL
+) STRICT;
+INSERT INTO imported_observation_2
+  (trial_id, source, source_trial, config_id, params_embedding, params_position, params_head, params_blocks,
+   params_unnamed, tokens_trained, tokens_derived, unique_tokens, budget_flops, flops_given, flops_exact,
+   is_replicate, schedule_ended, n_head, d_ff, vocab_size, sequence_length)
+SELECT
+  i.trial_id, i.source, i.source_trial, i.config_id, t.params_embedding, t.params_position, t.params_head,
+  t.params_blocks, i.params_unnamed, i.tokens_trained, i.tokens_derived, i.unique_tokens,
+  nullif(t.budget_flops, 0), i.flops_given, t.flops_exact, 0, i.schedule_ended, i.n_head, i.d_ff, i.vocab_size,
+  i.sequence_length
+FROM imported_observation AS i JOIN trial AS t ON t.id = i.trial_id ORDER BY i.trial_id;
+DROP TABLE imported_observation;
+ALTER TABLE imported_observation_2 RENAME TO imported_observation;
+)sql";
+
+// What brings a database of version i to i + 1.
+constexpr const char* kMigrations[] = {kVersion1Sql, kVersion2Sql};
+static_assert(std::size(kMigrations) == kSchemaVersion);
 
 std::string RandomHex128() {
   std::random_device device;
@@ -333,8 +273,16 @@ absl::Status CheckSchemaVersion(int version, const std::string& path) {
 absl::Status Migrate(SQLite::Database& db, int from_version) {
   return CatchSqlite("migrate", [&] {
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
-    if (from_version < 1) {
-      db.exec(kVersion1Sql);
+    // A view would keep a table that it names from being renamed.
+    std::vector<std::string> views;
+    {
+      SQLite::Statement select(db, "SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name");
+      while (select.executeStep()) views.push_back(select.getColumn(0).getString());
+    }
+    for (const std::string& view : views) db.exec(absl::StrCat("DROP VIEW \"", view, "\""));
+    for (int version = from_version; version < kSchemaVersion; ++version) db.exec(kMigrations[version]);
+    db.exec(kViewsSql);
+    if (from_version == 0) {
       SQLite::Statement insert(db, "INSERT INTO meta (key, value) VALUES (?, ?)");
       for (const auto& [key, value] : {std::pair<std::string, std::string>{"store_id", RandomHex128()},
                                        {"coordinator_epoch", "0"}}) {
