@@ -203,6 +203,7 @@ void StoreWriter::Close() {
   const absl::Status ignored = CatchSqlite(path_, [&] { db_->exec("PRAGMA wal_checkpoint(TRUNCATE)"); });
   (void)ignored;  // the WAL is read at the next start
   db_.reset();
+  lock_.reset();
 }
 
 }  // namespace isoflop

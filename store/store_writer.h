@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -65,8 +66,8 @@ class StoreWriter {
   std::string Health() const;
   uint64_t commits() const;
 
-  // Commits what can be committed, runs what waits for that, ends the thread
-  // and truncates the WAL. A second call does nothing.
+  // Commits what can be committed, runs what waits for that, ends the thread,
+  // truncates the WAL and lets the lock go. A second call does nothing.
   void Close();
 
  private:
@@ -88,7 +89,7 @@ class StoreWriter {
   int64_t epoch_ = 0;
 
   // Used by the thread alone, once it runs.
-  StoreLock lock_;
+  std::optional<StoreLock> lock_;
   std::unique_ptr<SQLite::Database> db_;
   std::unique_ptr<RowWriter> rows_;
 
