@@ -129,7 +129,8 @@ void AddReferences(const AnalysisResult& result, const OptimumView& view, const 
   }
   for (const bool kaplan : {true, false}) {
     const double exponent = kaplan ? view.kaplan : view.hoffmann;
-    Series line{.label = absl::StrFormat("%s, C^%.2f", kaplan ? "Kaplan" : "Hoffmann", exponent),
+    const std::string power = exponent == 0 ? "constant" : absl::StrFormat("C^%.2f", exponent);
+    Series line{.label = absl::StrCat(kaplan ? "Kaplan, " : "Hoffmann, ", power),
                 .line = true,
                 .dotted = true,
                 .color = kaplan ? "#8a5a9e" : kColorReference,

@@ -56,13 +56,11 @@ class PointSeries {
 
 void AddGridPoints(const AnalysisResult& result, const ReportContext& context, const Range& flops, Figure* figure) {
   PointSeries points;
-  const std::vector<int64_t> seeds = SeedsOf(result);
   std::set<std::string> drawn;
   for (const KeptRow& row : result.rows) {
     drawn.insert(row.observation.trial_id);
-    const Glyph mark = MarkOfSeed(seeds, row.observation.seed);
-    points.Add(absl::StrCat(row.flops, "/", static_cast<int>(mark)),
-               {.mark = mark, .color = ColorOfBudget(row.flops, flops.lo, flops.hi), .mark_size = 3}, row.params, row.tokens,
+    points.Add(absl::StrCat(row.flops),
+               {.mark = Glyph::kCircle, .color = ColorOfBudget(row.flops, flops.lo, flops.hi), .mark_size = 3}, row.params, row.tokens,
                HoverOf(row));
   }
   for (const Exclusion& exclusion : result.exclusions) {
@@ -121,11 +119,10 @@ std::optional<Figure> GridFigure(const AnalysisResult& result, const ReportConte
     figure.color_lo = flops.lo;
     figure.color_hi = flops.hi;
   }
-  const std::vector<int64_t> seeds = SeedsOf(result);
   figure.caption = absl::StrCat(Plural(static_cast<int64_t>(result.rows.size()), "observation"), " in the fit, ",
                                 result.exclusions.size(), " not. Colour: C",
                                 lines.empty() ? "" : "; lines: equal C",
-                                seeds.size() > 1 ? "; mark: seed" : "", "; hollow: not in the fit.");
+                                "; seeds of a cell stand on one another; hollow: not in the fit.");
   return figure;
 }
 

@@ -42,7 +42,7 @@ Field LawField(const AnalysisResult& result, int count) {
 std::vector<double> Levels(const Field& field, double irreducible) {
   const auto [lo, hi] = std::minmax_element(field.z.begin(), field.z.end());
   const double floor = std::min(irreducible, *lo * 0.999);
-  const double digits = std::pow(10, std::floor(std::log10(*hi - *lo)) - 1);
+  const double digits = std::pow(10, std::floor(std::log10(*hi - *lo)) - 2);
   std::set<double> levels;
   for (int k = 1; k < 13; ++k) {
     const double level = floor + (*lo - floor) * std::pow((*hi - floor) / (*lo - floor), k / 13.0);

@@ -1,6 +1,7 @@
 // The page: one file that loads nothing.
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "analysis/report/embedded_files.h"
@@ -13,12 +14,33 @@ namespace {
 
 std::string E(const std::string& text) { return EscapeXml(text); }
 
+// Prose: `code` between backticks, and an exponent behind "^" raised.
+std::string Prose(const std::string& text) {
+  std::string out;
+  bool in_code = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '`' && (in_code || text.find('`', i + 1) != std::string::npos)) {
+      out += in_code ? "</code>" : "<code>";
+      in_code = !in_code;
+    } else if (text[i] == '^' && !in_code) {
+      size_t end = i + 1;
+      while (end < text.size() && (absl::ascii_isalnum(static_cast<unsigned char>(text[end])) || text[end] == '.' || text[end] == '-')) ++end;
+      while (end > i + 1 && text[end - 1] == '.') --end;  // the sentence's
+      absl::StrAppend(&out, "<sup>", E(text.substr(i + 1, end - i - 1)), "</sup>");
+      i = end - 1;
+    } else {
+      out += E(text.substr(i, 1));
+    }
+  }
+  return out;
+}
+
 std::string NoteList(const std::vector<ReportNote>& notes, const char* kind) {
   if (notes.empty()) return "";
   std::string out = "<ul class=\"notes\">\n";
   for (const ReportNote& note : notes) {
-    absl::StrAppend(&out, "<li class=\"", kind, "\"><code>", E(note.code), "</code>", E(note.text));
-    if (!note.cure.empty()) absl::StrAppend(&out, "<span class=\"cure\">Cure: ", E(note.cure), "</span>");
+    absl::StrAppend(&out, "<li class=\"", kind, "\"><code>", E(note.code), "</code>", Prose(note.text));
+    if (!note.cure.empty()) absl::StrAppend(&out, "<span class=\"cure\">Cure: ", Prose(note.cure), "</span>");
     absl::StrAppend(&out, "</li>\n");
   }
   return out + "</ul>\n";
@@ -26,16 +48,16 @@ std::string NoteList(const std::vector<ReportNote>& notes, const char* kind) {
 
 std::string FigureHtml(const Figure& figure) {
   return absl::StrCat("<figure id=\"box-", E(figure.name), "\">\n<p class=\"title\"><span><b>", E(figure.number), "</b>", E(figure.title),
-                      "</span></p>\n<div class=\"plot\"><div class=\"still\">\n", RenderSvg(figure), "</div></div>\n<figcaption>", E(figure.caption),
+                      "</span></p>\n<div class=\"plot\"><div class=\"still\">\n", RenderSvg(figure), "</div></div>\n<figcaption>", Prose(figure.caption),
                       "</figcaption>\n</figure>\n");
 }
 
 std::string TableHtml(const Table& table) {
   std::string body = absl::StrCat("<div class=\"scroll\"><table id=\"", E(table.name), "\">\n<caption>");
   if (!table.number.empty()) absl::StrAppend(&body, "<b>", E(table.number), "</b>");
-  absl::StrAppend(&body, E(table.title), "</caption>\n<thead><tr>");
+  absl::StrAppend(&body, Prose(table.title), "</caption>\n<thead><tr>");
   for (const Column& column : table.columns) {
-    absl::StrAppend(&body, "<th scope=\"col\"", column.numeric ? " class=\"n\"" : "", ">", E(column.label), "</th>");
+    absl::StrAppend(&body, "<th scope=\"col\"", column.numeric ? " class=\"n\"" : "", ">", Prose(column.label), "</th>");
   }
   absl::StrAppend(&body, "</tr></thead>\n<tbody>\n");
   for (const std::vector<Cell>& row : table.rows) {
@@ -43,12 +65,12 @@ std::string TableHtml(const Table& table) {
     for (size_t c = 0; c < row.size(); ++c) {
       const bool numeric = c < table.columns.size() && table.columns[c].numeric;
       const char* kind = numeric && row[c].dim ? " class=\"n dim\"" : numeric ? " class=\"n\"" : row[c].dim ? " class=\"dim\"" : "";
-      absl::StrAppend(&body, "<td", kind, ">", E(row[c].text), "</td>");
+      absl::StrAppend(&body, "<td", kind, ">", c == 0 ? Prose(row[c].text) : E(row[c].text), "</td>");
     }
     body += "</tr>\n";
   }
   absl::StrAppend(&body, "</tbody></table></div>\n");
-  if (!table.caption.empty()) absl::StrAppend(&body, "<p class=\"under\">", E(table.caption), "</p>\n");
+  if (!table.caption.empty()) absl::StrAppend(&body, "<p class=\"under\">", Prose(table.caption), "</p>\n");
   if (!table.folded) return body;
   return absl::StrCat("<details><summary>", E(table.title), " (", table.rows.size(), ")</summary>\n", body, "</details>\n");
 }
@@ -60,7 +82,7 @@ std::string SectionHtml(const ReportSection& section, size_t number) {
   for (size_t b = 0; b < section.blocks.size(); ++b) {
     const Block& block = section.blocks[b];
     switch (block.kind) {
-      case Block::Kind::kText: absl::StrAppend(&out, "<p>", E(block.text), "</p>\n"); break;
+      case Block::Kind::kText: absl::StrAppend(&out, "<p>", Prose(block.text), "</p>\n"); break;
       case Block::Kind::kTable: out += TableHtml(block.table); break;
       case Block::Kind::kCode:
         absl::StrAppend(&out, "<details><summary>", E(block.title), "</summary>\n<pre>", E(block.text), "</pre></details>\n");
@@ -86,7 +108,7 @@ std::string Header(const Report& report) {
   for (const auto& [label, text] : report.facts) absl::StrAppend(&out, "<div><dt>", E(label), "</dt><dd>", E(text), "</dd></div>\n");
   out += "</dl>\n</header>\n<section class=\"verdict\" aria-label=\"Verdict\">\n<h2>Verdict</h2>\n";
   for (size_t i = 0; i < report.verdict.size(); ++i) {
-    absl::StrAppend(&out, i == 0 ? "<p class=\"headline\">" : "<p>", E(report.verdict[i]), "</p>\n");
+    absl::StrAppend(&out, i == 0 ? "<p class=\"headline\">" : "<p>", Prose(report.verdict[i]), "</p>\n");
   }
   absl::StrAppend(&out, "</section>\n", NoteList(report.refusals, "refusal"), NoteList(report.warnings, "warning"));
   out += "<nav aria-label=\"Contents\"><ol>\n";

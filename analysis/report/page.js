@@ -25,7 +25,7 @@
     }
   })();
 
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] };
+  const config = { responsive: true, displaylogo: false, displayModeBar: 'hover', modeBarButtonsToRemove: ['lasso2d', 'select2d'] };
   // Far-off figures wait until they are near the screen or nobody else does.
   const swap = async (figure) => {
     const box = document.getElementById('box-' + figure.name);
@@ -47,6 +47,20 @@
       box.classList.remove('swapped');
       return;
     }
+    if (figure.kind !== 'surface') {
+      // While zoomed in, plotly chooses ticks; in the whole view they are the SVG's.
+      const near = (a, b) => Math.abs(a - b) <= 1e-6 * (Math.abs(a) + Math.abs(b));
+      live.on('plotly_relayout', (change) => {
+        const modes = {};
+        for (const axis of ['xaxis', 'yaxis']) {
+          const from = change[axis + '.range[0]'], to = change[axis + '.range[1]'];
+          if (from === undefined || to === undefined) continue;
+          const whole = figure.layout[axis].range;
+          modes[axis + '.tickmode'] = near(from, whole[0]) && near(to, whole[1]) ? 'array' : 'auto';
+        }
+        if (Object.keys(modes).length > 0) Plotly.relayout(live, modes);
+      });
+    }
     if (figure.offset === undefined) return;
     const button = document.createElement('button');
     button.type = 'button';
@@ -57,7 +71,7 @@
       const on = button.getAttribute('aria-pressed') !== 'true';
       button.setAttribute('aria-pressed', String(on));
       const data = on ? figure.data.map((t) => ({ ...t, y: above(t.y) })) : figure.data;
-      const { range, ...axis } = figure.layout.yaxis;
+      const { range, tickmode, tickvals, ticktext, ...axis } = figure.layout.yaxis;
       const yaxis = on ? { ...axis, type: 'log', autorange: true, title: { text: figure.offset_label.split(',')[0] } }
                        : figure.layout.yaxis;
       Plotly.react(live, data, { ...figure.layout, height, yaxis }, config);

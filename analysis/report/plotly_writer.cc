@@ -1,5 +1,6 @@
 #include "analysis/report/plotly_writer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -159,11 +160,17 @@ void AddSurface(const Figure& figure, json* data) {
                    {"colorbar", {{"thickness", 12}, {"len", 0.6}, {"title", {{"text", field.label}, {"font", {{"size", 11}}}}}}},
                    {"contours", {{"z", {{"show", true}, {"color", "white"}, {"width", 1}}}}},
                    {"hovertemplate", "N %{x:.3s}<br>D %{y:.3s}<br>loss %{z:.4f}<extra>law</extra>"}});
+  const auto [low, high] = std::minmax_element(field.z.begin(), field.z.end());
   for (const Series& series : figure.series) {
+    // A line on the surface is lifted a little, or the two would flicker.
+    std::vector<double> z = series.z;
+    if (series.line) {
+      for (double& height : z) height += 0.006 * (*high - *low);
+    }
     json trace = {{"type", "scatter3d"},
                   {"x", Numbers(series.x)},
                   {"y", Numbers(series.y)},
-                  {"z", Numbers(series.z)},
+                  {"z", Numbers(z)},
                   {"mode", series.line ? "lines" : "markers"},
                   {"name", series.label},
                   {"showlegend", !series.label.empty()}};
@@ -186,15 +193,25 @@ void AddSurface(const Figure& figure, json* data) {
   }
 }
 
-json AxisJson(const Axis& axis, const Range* range) {
+// Ticks are those of the SVG; the page lets plotly choose its own while zoomed in.
+json AxisJson(const Axis& axis, const Range& range, bool in_scene) {
+  const bool is_log = axis.scale == Scale::kLog;
+  json values = json::array(), labels = json::array();
+  for (const Tick& tick : Ticks(range.lo, range.hi, axis.scale, axis.notation)) {
+    if (in_scene && tick.label.empty()) continue;
+    values.push_back(Number(tick.at));
+    labels.push_back(tick.label);
+  }
   json out = {{"title", {{"text", axis.label}, {"standoff", 8}}},
-              {"type", axis.scale == Scale::kLog ? "log" : "linear"},
+              {"type", is_log ? "log" : "linear"},
+              {"tickmode", "array"},
+              {"tickvals", values},
+              {"ticktext", labels},
+              {"range", {Number(is_log ? std::log10(range.lo) : range.lo), Number(is_log ? std::log10(range.hi) : range.hi)}},
               {"exponentformat", axis.notation == Notation::kPower ? "power" : "B"},
               {"gridcolor", "#e4e4e4"},
               {"zeroline", false}};
-  if (range != nullptr) {
-    const bool is_log = axis.scale == Scale::kLog;
-    out["range"] = {Number(is_log ? std::log10(range->lo) : range->lo), Number(is_log ? std::log10(range->hi) : range->hi)};
+  if (!in_scene) {
     out["linecolor"] = "#666";
     out["mirror"] = true;
     out["showline"] = true;
@@ -243,27 +260,30 @@ std::string RenderPlotly(const Figure& figure) {
                  {"plot_bgcolor", "white"},
                  {"hovermode", "closest"},
                  {"showlegend", figure.legend},
-                 {"margin", {{"l", 64}, {"r", 24}, {"t", 20}, {"b", 52}}},
+                 {"margin", {{"l", 64}, {"r", 24}, {"t", 30}, {"b", 52}}},
                  {"legend", {{"orientation", "h"}, {"x", 0}, {"y", -0.16}, {"yanchor", "top"}, {"font", {{"size", 11}}}}}};
   const bool is_surface = figure.kind == FigureKind::kSurface && figure.field.has_value();
   if (is_surface) {
     AddSurface(figure, &data);
-    json z = AxisJson({.label = figure.field->label}, nullptr);
-    layout["scene"] = {{"xaxis", AxisJson(figure.x, nullptr)},
-                       {"yaxis", AxisJson(figure.y, nullptr)},
-                       {"zaxis", z},
-                       {"camera", {{"eye", {{"x", 1.25}, {"y", 1.55}, {"z", 0.85}}}}},
-                       {"aspectratio", {{"x", 1}, {"y", 1}, {"z", 0.72}}}};
-    layout["margin"] = {{"l", 0}, {"r", 0}, {"t", 0}, {"b", 0}};
-    layout["legend"]["y"] = 0.02;
-    layout["legend"]["yanchor"] = "bottom";
+    const Field& field = *figure.field;
+    Range heights{INFINITY, -INFINITY};
+    for (const double z : field.z) {
+      if (std::isfinite(z)) heights = {std::min(heights.lo, z), std::max(heights.hi, z)};
+    }
+    layout["scene"] = {{"xaxis", AxisJson(figure.x, {field.x.front(), field.x.back()}, true)},
+                       {"yaxis", AxisJson(figure.y, {field.y.front(), field.y.back()}, true)},
+                       {"zaxis", AxisJson({.label = field.label}, heights, true)},
+                       {"camera", {{"eye", {{"x", 1.45}, {"y", 1.75}, {"z", 0.9}}}, {"center", {{"x", 0}, {"y", 0}, {"z", -0.16}}}}},
+                       {"aspectratio", {{"x", 1.15}, {"y", 1.15}, {"z", 0.8}}}};
+    layout["margin"] = {{"l", 0}, {"r", 0}, {"t", 0}, {"b", 30}};
+    layout["legend"]["y"] = -0.01;
   } else {
     if (figure.field.has_value()) AddContours(figure, &data);
     for (size_t s = 0; s < figure.series.size(); ++s) AddSeries(figure.series[s], s, &data);
     if (figure.color_lo.has_value() && figure.color_hi.value_or(0) > *figure.color_lo) AddColorBar(figure, &data);
     const Range x = RangeOf(figure, true), y = RangeOf(figure, false);
-    layout["xaxis"] = AxisJson(figure.x, &x);
-    layout["yaxis"] = AxisJson(figure.y, &y);
+    layout["xaxis"] = AxisJson(figure.x, x, false);
+    layout["yaxis"] = AxisJson(figure.y, y, false);
     if (figure.kind == FigureKind::kContour) layout["margin"]["r"] = 56;
   }
   json out = {{"name", figure.name}, {"kind", is_surface ? "surface" : "plot"}, {"data", data}, {"layout", layout}};
