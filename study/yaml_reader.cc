@@ -65,8 +65,17 @@ const YamlTree* YamlReader::Take(const std::string& key) {
 
 const YamlTree* YamlReader::Require(const std::string& key, const std::string& cure) {
   const YamlTree* value = Take(key);
-  if (value == nullptr) Error(tree_.mark, absl::StrCat("'", Path(key), "' is missing"), cure);
+  if (value == nullptr && !IsMisspelt(key)) Error(tree_.mark, absl::StrCat("'", Path(key), "' is missing"), cure);
   return value;
+}
+
+// A key that stands there with a wrong letter is an unknown key, not a missing
+// one too.
+bool YamlReader::IsMisspelt(const std::string& key) const {
+  return std::any_of(tree_.map.begin(), tree_.map.end(), [&](const YamlEntry& entry) {
+    return entry.key != key && DidYouMean(entry.key, {key}).has_value() &&
+           std::find(known_.begin(), known_.end(), entry.key) == known_.end();
+  });
 }
 
 bool YamlReader::Text(const std::string& key, std::string* out) {
@@ -197,8 +206,9 @@ std::string YamlReader::ChoiceText(const YamlTree& value, const std::vector<std:
             absl::StrCat("one of ", absl::StrJoin(choices, ", ")));
       return "";
     }
+    const std::optional<std::string> meant = DidYouMean(value.scalar, choices);
     Error(value.mark, absl::StrCat("unknown value ", Describe(value), DidYouMeanClause(value.scalar, choices)),
-          absl::StrCat("one of ", absl::StrJoin(choices, ", ")));
+          meant ? absl::StrCat("write '", *meant, "'") : absl::StrCat("one of ", absl::StrJoin(choices, ", ")));
     return "";
   }
   Error(value.mark, absl::StrCat(Describe(value), " where a word belongs"),
@@ -274,9 +284,9 @@ void YamlReader::Finish() {
       std::vector<std::string> candidates = known_;
       std::sort(candidates.begin(), candidates.end());
       candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
-      const std::string meant = DidYouMeanClause(entry.key, candidates);
-      Error(entry.key_mark, absl::StrCat("unknown key '", Shown(entry.key), "'", meant),
-            meant.empty() ? absl::StrCat("one of ", absl::StrJoin(candidates, ", ")) : "");
+      const std::optional<std::string> meant = DidYouMean(entry.key, candidates);
+      Error(entry.key_mark, absl::StrCat("unknown key '", Shown(entry.key), "'", DidYouMeanClause(entry.key, candidates)),
+            meant ? absl::StrCat("write '", *meant, "'") : absl::StrCat("one of ", absl::StrJoin(candidates, ", ")));
     } else if (!seen.insert(entry.key).second) {
       Error(entry.key_mark, absl::StrCat("repeated key '", entry.key, "'"), "keep one of the two");
     }

@@ -101,6 +101,8 @@ class YamlReader {
   YamlContext context() const { return context_; }
 
  private:
+  bool IsMisspelt(const std::string& key) const;
+
   const YamlTree& tree_;
   const std::string path_;
   const YamlContext context_;

@@ -36,13 +36,10 @@ std::string With(const std::string& from, const std::string& to) {
 
 TEST(StudyYamlErrorsTest, AnUnknownKeyWithItsPlaceAndTheNearestWord) {
   EXPECT_EQ(Error(With("model:", "modle:")),
-            "study.yaml:1:1: 'model' is missing\n"
-            "  name: web-small\n"
-            "  ^\n"
-            "cure: model: {ladder: cpu-bytes}\n"
             "study.yaml:3:1: unknown key 'modle', did you mean 'model'?\n"
             "  modle:\n"
-            "  ^");
+            "  ^\n"
+            "cure: write 'model'");
 }
 
 TEST(StudyYamlErrorsTest, AWrongUnit) {
@@ -83,7 +80,8 @@ TEST(StudyYamlErrorsTest, AnOverrideIsNamedAsOne) {
   EXPECT_EQ(Error(kGood, {"gird.kind=list"}),
             "--set gird.kind: unknown key 'gird', did you mean 'grid'?\n"
             "  --set gird.kind=list\n"
-            "                  ^");
+            "                  ^\n"
+            "cure: write 'grid'");
   EXPECT_EQ(Error(kGood, {"seeds"}), "--set seeds: no value\ncure: --set grid.budgets=[1e17,1e18]");
   EXPECT_NE(Error(kGood, {"name.x=1"}).find("lies in a value that is no mapping"), std::string::npos);
 }
@@ -201,8 +199,7 @@ TEST(StudyYamlErrorsTest, EveryWrongValueHasPlaceCauseAndCure) {
     EXPECT_NE(error.find(message), std::string::npos) << error << "\nwanted: " << message;
     EXPECT_EQ(error.rfind("study.yaml:", 0), 0u) << error;
     EXPECT_NE(error.find('^'), std::string::npos) << error;
-    const bool cured = error.find("\ncure: ") != std::string::npos || error.find("did you mean") != std::string::npos;
-    EXPECT_TRUE(cured) << error;
+    EXPECT_NE(error.find("\ncure: "), std::string::npos) << error;
   }
 }
 
