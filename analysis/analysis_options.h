@@ -4,6 +4,7 @@
 #define ISOFLOP_ANALYSIS_ANALYSIS_OPTIONS_H_
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct AnalysisOptions {
   std::vector<double> budgets;
   // The evaluation set that losses must come from; empty: all must share one.
   std::string eval_sha256;
+  // Observation::source of the rows that the user's filter left out.
+  std::set<std::string> filtered_sources;
   // N*(C) further than 3 decades beyond the largest C kept.
   bool allow_extrapolation = false;
 

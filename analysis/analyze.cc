@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -195,18 +196,30 @@ void AddIsoflopIntervals(const Resampling& resampling, const AnalysisOptions& op
   fill(&fit->tokens_law->ln_coefficient, [](const IsoflopLaws& laws) { return laws.tokens_ln_coefficient; });
 }
 
+// One warning a code: budgets of the same fate are counted, the first is told.
 void WarnOfBudgets(const IsoflopFit& fit, AnalysisResult* result) {
+  std::map<Code, std::pair<int, std::string>> by_code;  // how many, the first
+  const auto add = [&](Code code, const std::string& message) {
+    std::pair<int, std::string>& entry = by_code[code];
+    if (entry.first++ == 0) entry.second = message;
+  };
   for (const IsoflopBudget& budget : fit.budgets) {
-    if (budget.rejection) result->warnings.push_back({budget.rejection->code, budget.rejection->message});
     const std::string at = absl::StrCat("budget ", FormatFlops(budget.budget_flops));
-    if (!budget.rejection && budget.sizes < 5) {
-      result->warnings.push_back({Code::kTooFewPoints, absl::StrCat(at, ": only ", Plural(budget.sizes, "size"))});
+    if (budget.rejection) {
+      add(budget.rejection->code, budget.rejection->message);
+    } else if (budget.sizes < 5) {
+      add(Code::kTooFewPoints, absl::StrCat(at, ": only ", Plural(budget.sizes, "size")));
     }
-    if (budget.snapped && budget.rows.size() > 1) {
-      result->warnings.push_back({Code::kBudgetSnapped, absl::StrFormat("%s: %s within %.1f%% taken as one", at,
-                                                                        Plural(static_cast<int64_t>(budget.rows.size()), "row"),
-                                                                        100 * budget.snap_range)});
+    if (budget.snapped) {
+      add(Code::kBudgetSnapped,
+          absl::StrFormat("%s: %s within %.1f%% taken as one", at,
+                          Plural(static_cast<int64_t>(budget.rows.size()), "row"), 100 * budget.snap_range));
     }
+  }
+  for (const auto& [code, entry] : by_code) {
+    const auto& [count, first] = entry;
+    result->warnings.push_back(
+        {code, count == 1 ? first : absl::StrCat(count, " of ", fit.budgets.size(), " budgets, first: ", first)});
   }
 }
 

@@ -71,6 +71,9 @@ std::optional<Reason> FirstReason(const Observation& observation, const Facts& f
   if (!observation.fingerprint.empty() && !fingerprints->insert(observation.fingerprint).second) {
     return Reason{ExclusionRule::kDuplicateFingerprint, observation.fingerprint.substr(0, 12)};
   }
+  if (options.filtered_sources.contains(observation.source)) {
+    return Reason{ExclusionRule::kUserFilter, "not selected by --where"};
+  }
   return std::nullopt;
 }
 

@@ -1,0 +1,234 @@
+#include "tools/isoflop/analysis_input.h"
+
+#include <stdlib.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "analysis/observations.h"
+#include "store/import_study.h"
+#include "store/query.h"
+#include "store/result_store.h"
+#include "study/did_you_mean.h"
+#include "study/format.h"
+#include "study/quantity.h"
+#include "study/status_macros.h"
+#include "study/study_yaml.h"
+#include "tools/isoflop/study_source.h"
+
+namespace isoflop {
+namespace {
+
+absl::Status BadFlag(const std::string& flag, const std::string& what, const std::string& cure) {
+  return absl::InvalidArgumentError(absl::StrCat(flag, ": ", what, "\ncure: ", cure));
+}
+
+absl::Status BadChoice(const std::string& flag, const std::string& text, const std::vector<std::string>& choices) {
+  std::string list;
+  for (const std::string& choice : choices) absl::StrAppend(&list, list.empty() ? "" : ", ", choice);
+  return BadFlag(flag, absl::StrCat("'", text, "' is none of its values", DidYouMeanClause(text, choices)),
+                 absl::StrCat(flag, " ", choices.front(), " (one of ", list, ")"));
+}
+
+absl::StatusOr<FitObjective> ParseObjective(const std::string& text) {
+  for (const FitObjective objective :
+       {FitObjective::kHuber, FitObjective::kLad, FitObjective::kMse, FitObjective::kMseRaw}) {
+    if (ToString(objective) == text) return objective;
+  }
+  return BadChoice("--objective", text, {"huber", "mse", "lad", "mse_raw"});
+}
+
+absl::StatusOr<FitWeights> ParseWeights(const std::string& text) {
+  for (const FitWeights weights : {FitWeights::kNone, FitWeights::kByRun, FitWeights::kInverseVariance}) {
+    if (ToString(weights) == text) return weights;
+  }
+  return BadChoice("--weights", text, {"none", "by_run", "inverse_variance"});
+}
+
+absl::Status ApplyFlags(const AnalysisFlags& flags, AnalysisOptions* options) {
+  AnalysisSpec& spec = options->spec;
+  if (!flags.form.empty()) spec.form = flags.form;
+  if (!flags.objective.empty()) {
+    ISOFLOP_ASSIGN_OR_RETURN(spec.objective, ParseObjective(flags.objective));
+  }
+  if (!flags.weights.empty()) {
+    ISOFLOP_ASSIGN_OR_RETURN(spec.weights, ParseWeights(flags.weights));
+  }
+  if (!flags.delta.empty()) {
+    const std::optional<double> delta = ParsePlainNumber(flags.delta);
+    if (!delta || !(*delta > 0)) {
+      return BadFlag("--delta", absl::StrCat("'", flags.delta, "' is not a positive number"), "--delta 1e-3");
+    }
+    spec.delta = *delta;
+  }
+  if (!flags.goal.empty()) {
+    const std::optional<double> goal = ParseAmount(flags.goal);
+    if (!goal || !(*goal > 0)) {
+      return BadFlag("--goal", absl::StrCat("'", flags.goal, "' is not a number of FLOPs"), "--goal 1e21");
+    }
+    spec.goal_budget = goal;
+  }
+  if (flags.outliers) spec.outliers = *flags.outliers;
+  if (flags.draws) spec.draws = *flags.draws;
+  if (flags.seed) spec.bootstrap_seed = *flags.seed;
+  if (!flags.method.empty()) spec.bootstrap_method = flags.method;
+  if (!flags.count.empty()) {
+    const std::optional<CountConvention> count = ParseCountConvention(flags.count);
+    if (!count) return BadChoice("--count", flags.count, {"non_embedding_plus_head", "total", "non_embedding"});
+    options->count = *count;
+  }
+  if (!flags.flops.empty()) {
+    const std::optional<FlopsConvention> flops = ParseFlopsConvention(flags.flops);
+    if (!flops) return BadChoice("--flops", flags.flops, {"6nd", "exact"});
+    options->flops = *flops;
+  }
+  options->allow_extrapolation = flags.allow_extrapolation;
+  return absl::OkStatus();
+}
+
+bool IsCsv(const std::string& source) {
+  if (absl::EndsWith(source, ".yaml") || absl::EndsWith(source, ".yml")) return false;
+  return absl::EndsWithIgnoreCase(source, ".csv") || std::filesystem::is_regular_file(source);
+}
+
+// Ids of the trials that `where` selects. It is the reader's own SQL on a store
+// that only he reads, fenced in by RunQuery.
+absl::StatusOr<std::set<int64_t>> SelectedTrials(const std::string& db, const std::string& study,
+                                                 const std::string& where) {
+  std::string quoted;
+  for (const char c : study) absl::StrAppend(&quoted, c == '\'' ? "''" : std::string(1, c));
+  const std::string sql =
+      absl::StrCat("SELECT trial_id FROM observation WHERE study = '", quoted, "' AND (\n", where, "\n)");
+  std::set<int64_t> trials;
+  const absl::Status status = RunQuery(
+      db, sql, absl::Minutes(1), [](const QueryHead&) {},
+      [&](std::vector<QueryValue> row) {
+        if (const int64_t* id = std::get_if<int64_t>(&row[0].value)) trials.insert(*id);
+        return true;
+      });
+  if (!status.ok()) {
+    return absl::Status(status.code(), absl::StrCat("--where: ", status.message()));
+  }
+  return trials;
+}
+
+// A folder of our own that goes with the object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "isoflop-where-XXXXXX").string();
+    if (mkdtemp(pattern.data()) != nullptr) path_ = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// The rows of a CSV under --where go through a store of their own: the same
+// columns as of any study.
+absl::Status FilterCsv(const std::string& where, AnalysisInput* input) {
+  const TemporaryFolder folder;
+  if (folder.path().empty()) return absl::UnavailableError("--where: no temporary folder\ncure: TMPDIR=/var/tmp");
+  const std::string db = folder.path() + "/rows.db";
+  ISOFLOP_RETURN_IF_ERROR(ImportStudy(db, "rows", "", input->observations, absl::Now()).status());
+  ISOFLOP_ASSIGN_OR_RETURN(const std::set<int64_t> selected, SelectedTrials(db, "rows", where));
+  for (size_t i = 0; i < input->observations.size(); ++i) {
+    if (!selected.contains(static_cast<int64_t>(i) + 1)) {
+      input->options.filtered_sources.insert(input->observations[i].source);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AnalysisInput> LoadCsv(const AnalysisFlags& flags) {
+  AnalysisInput input;
+  input.is_csv = true;
+  input.name = std::filesystem::path(flags.source).filename().string();
+  ISOFLOP_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(flags.source));
+  ISOFLOP_ASSIGN_OR_RETURN(input.observations,
+                           ReadCsvObservations(text, input.name, {flags.columns, flags.derivations}));
+  bool any_nats = false, any_bits = false;
+  for (const Observation& row : input.observations) {
+    any_nats = any_nats || row.final_loss_nats == row.final_loss_nats;
+    any_bits = any_bits || row.bits_per_byte.has_value();
+  }
+  if (!any_nats && any_bits) input.options.spec.loss = LossUnit::kBitsPerByte;
+  ISOFLOP_RETURN_IF_ERROR(ApplyFlags(flags, &input.options));
+  if (!flags.where.empty()) {
+    ISOFLOP_RETURN_IF_ERROR(FilterCsv(flags.where, &input));
+  }
+  return input;
+}
+
+absl::StatusOr<AnalysisInput> LoadStudyInput(const AnalysisFlags& flags, const Context& context) {
+  if (!flags.columns.empty() || !flags.derivations.empty()) {
+    return BadFlag(flags.columns.empty() ? "--derive" : "--column", "is for a CSV", "isoflop fit RUNS.csv");
+  }
+  ISOFLOP_ASSIGN_OR_RETURN(const std::string name, StudyNameOf(flags.source));
+  ISOFLOP_ASSIGN_OR_RETURN(const std::unique_ptr<ResultStore> store, ResultStore::Open(context.environment.db));
+  ISOFLOP_ASSIGN_OR_RETURN(const StudyRecord study, store->FindStudy(name));
+  AnalysisInput input;
+  input.name = study.name;
+  input.is_newest = flags.source.empty();
+  // An imported study has no YAML and is read under the defaults.
+  if (const absl::StatusOr<StudySpec> spec = ParseStudyYaml(study.spec_yaml, study.name); spec.ok()) {
+    input.options = AnalysisOptionsOf(*spec);
+  }
+  ISOFLOP_RETURN_IF_ERROR(ApplyFlags(flags, &input.options));
+  ISOFLOP_ASSIGN_OR_RETURN(input.observations, LoadStudyObservations(*store, study.id));
+  if (!flags.where.empty()) {
+    ISOFLOP_ASSIGN_OR_RETURN(const std::set<int64_t> selected,
+                             SelectedTrials(context.environment.db, study.name, flags.where));
+    ISOFLOP_ASSIGN_OR_RETURN(const std::vector<StoredTrial> trials, store->Trials(study.id));
+    size_t i = 0;
+    for (const StoredTrial& trial : trials) {  // LoadObservations' order, trunks left out
+      if (trial.planned.role == TrialRole::kTrunk) continue;
+      if (!selected.contains(trial.id.value())) input.options.filtered_sources.insert(input.observations.at(i).source);
+      ++i;
+    }
+  }
+  return input;
+}
+
+}  // namespace
+
+void AddAnalysisFlags(CLI::App& app, AnalysisFlags* flags) {
+  app.add_option("source", flags->source, "a study, its YAML, or a CSV; left out: the newest study")
+      ->type_name("STUDY|CSV");
+  app.add_option("--column", flags->columns, "what a CSV's column holds, as params=\"Model Size\"; may be repeated")
+      ->type_name("NAME=HEADER")->allow_extra_args(false);
+  app.add_option("--derive", flags->derivations, "a CSV's column by arithmetic, as tokens=flops/(6*params)")
+      ->type_name("NAME=EXPR")->allow_extra_args(false);
+  app.add_option("--form", flags->form, "of the law")->type_name("chinchilla");
+  app.add_option("--objective", flags->objective, "huber or mse, both on log loss")->type_name("NAME");
+  app.add_option("--delta", flags->delta, "Huber width, of log loss")->type_name("X");
+  app.add_option("--weights", flags->weights, "none or by_run")->type_name("NAME");
+  app.add_option("--outliers", flags->outliers, "leave the K highest losses out")->type_name("K");
+  app.add_option("--count", flags->count, "N: non_embedding_plus_head, total or non_embedding")->type_name("NAME");
+  app.add_option("--flops", flags->flops, "C: 6nd or exact")->type_name("NAME");
+  app.add_option("--where", flags->where, "keep the rows of the view 'observation' that this SQL selects")
+      ->type_name("SQL");
+  app.add_option("--method", flags->method, "bootstrap: auto, pairs or cluster")->type_name("NAME");
+  app.add_option("--draws", flags->draws, "bootstrap draws; 0: no intervals")->type_name("B");
+  app.add_option("--seed", flags->seed, "of the bootstrap")->type_name("S");
+  app.add_option("--goal", flags->goal, "target budget C_T; default 10 times the largest")->type_name("FLOPS");
+  app.add_flag("--allow-extrapolation", flags->allow_extrapolation, "optima beyond 3 decades over the data too");
+}
+
+absl::StatusOr<AnalysisInput> LoadAnalysisInput(const AnalysisFlags& flags, const Context& context) {
+  return IsCsv(flags.source) ? LoadCsv(flags) : LoadStudyInput(flags, context);
+}
+
+}  // namespace isoflop

@@ -1,0 +1,44 @@
+// isoflop fit: the law of the loss, from a study or a CSV.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "analysis/analyze.h"
+#include "analysis/report/report.h"
+#include "study/status_macros.h"
+#include "tools/isoflop/analysis_input.h"
+#include "tools/isoflop/commands.h"
+#include "tools/isoflop/fit_text.h"
+
+namespace isoflop {
+namespace {
+
+absl::StatusOr<int> RunFit(const AnalysisFlags& flags, const Context& context) {
+  ISOFLOP_ASSIGN_OR_RETURN(AnalysisInput input, LoadAnalysisInput(flags, context));
+  ISOFLOP_ASSIGN_OR_RETURN(const AnalysisResult result, Analyze(std::move(input.observations), input.options));
+  const int code = result.parametric ? kExitOk : kExitInPart;
+  if (context.flags.json) {
+    std::printf("%s\n", AnalysisJson(result).c_str());
+    return code;
+  }
+  if (input.is_newest) std::printf("%s\n", input.name.c_str());
+  for (const std::string& line : FitLines(result)) std::printf("%s\n", line.c_str());
+  if (result.parametric_refusal) {
+    const Refusal& refusal = *result.parametric_refusal;
+    std::fflush(stdout);
+    std::fprintf(stderr, "fit: %s: %s\ncure: %s\n", ToString(refusal.code).c_str(), refusal.message.c_str(),
+                 refusal.cure.c_str());
+  }
+  return code;
+}
+
+}  // namespace
+
+CommandBody AddFitCommand(CLI::App& app) {
+  auto flags = std::make_shared<AnalysisFlags>();
+  AddAnalysisFlags(app, flags.get());
+  return [flags](Context& context) { return RunFit(*flags, context); };
+}
+
+}  // namespace isoflop
