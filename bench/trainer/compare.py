@@ -4,6 +4,10 @@
     python compare.py --trainer BIN --dataset DIR/dataset.json [--rounds 5]
                       [--case NAME=D,L,H,FF,T,B,THREADS ...]
 
+The first column of ratios is of wall time. The second is of CPU time, summed over
+the threads: on a machine that is busy with other work it is the one to read, for
+one thread at least (idle threads of OpenMP wait by spinning).
+
 Each round runs ours, PyTorch eager and torch.compile once, one after the other, so
 that a busy moment of the machine hits all alike; a cell is the median over the
 rounds. Steady: tokens/s over groups of ten steps, after a warm-up. First step:
@@ -52,13 +56,18 @@ def trial(case, dataset, steps):
     }, sort_keys=True, separators=(",", ":"))
 
 
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run_ours(args, case, warmup, steps, folder):
     path = pathlib.Path(folder) / "trial.json"
     path.write_text(trial(case, args.dataset, warmup + steps))
     environment = dict(os.environ, ISOFLOP_TRIAL=str(path), ISOFLOP_DATA=args.dataset, OMP_NUM_THREADS=str(case[6]))
     begin = time.time()
     process = subprocess.Popen([args.trainer], env=environment, stdout=subprocess.PIPE, text=True)
-    first, speeds, loss = None, [], None
+    first, speeds, loss, cpu_begin, cpu = None, [], None, 0, 0
     for line in process.stdout:
         event = json.loads(line)
         if event["event"] == "error":
@@ -67,13 +76,17 @@ def run_ours(args, case, warmup, steps, folder):
             continue
         first = first or time.time() - begin
         loss = event["loss_nats"]
+        if event["step"] == warmup:
+            cpu_begin = cpu_seconds(process.pid)
         if event["step"] > warmup:
             speeds.append(event["tokens_per_second"])
         if event["step"] == warmup + steps:
+            cpu = cpu_seconds(process.pid) - cpu_begin
             break  # what follows is the evaluation
     process.kill()
     process.wait()
-    return {"first_step_seconds": first, "tokens_per_second": statistics.median(speeds), "loss": loss}
+    return {"first_step_seconds": first, "tokens_per_second": statistics.median(speeds),
+            "tokens_per_cpu_second": steps * case[4] * case[5] / cpu, "loss": loss}
 
 
 def run_peer(args, mode, case, warmup, steps, folder):
@@ -95,7 +108,7 @@ def measure(args, name, case):
             for mode in ("eager", "compile"):
                 results[mode].append(run_peer(args, mode, case, 10, steps, folder))
             print(f"  round {turn + 1}: " + ", ".join(
-                f"{who} {runs[-1]['tokens_per_second']:,.0f}" for who, runs in results.items()), file=sys.stderr)
+                f"{who} {runs[-1]['tokens_per_second']:,.0f} ({runs[-1]['tokens_per_cpu_second']:,.0f} a CPU second)" for who, runs in results.items()), file=sys.stderr)
 
     def steady(who):
         return statistics.median(r["tokens_per_second"] for r in results[who])
@@ -104,11 +117,14 @@ def measure(args, name, case):
         runs = results[who][skip:] or results[who]
         return statistics.median(r["first_step_seconds"] for r in runs)
 
-    # Of each round's own ratio: what slows the machine slows both.
-    ratio = statistics.median(o["tokens_per_second"] / max(e["tokens_per_second"], c["tokens_per_second"])
-                              for o, e, c in zip(results["ours"], results["eager"], results["compile"]))
+    # The median of the rounds' own ratios: what slows the machine slows both.
+    def against_better(figure):
+        return statistics.median(o[figure] / max(e[figure], c[figure])
+                                 for o, e, c in zip(results["ours"], results["eager"], results["compile"]))
+
+    ratio = against_better("tokens_per_second")
     cold = results["compile"][0]["first_step_seconds"]
-    print(f"| {name} | {steady('ours'):,.0f} | {steady('eager'):,.0f} | {steady('compile'):,.0f} | {ratio:.2f} "
+    print(f"| {name} | {steady('ours'):,.0f} | {steady('eager'):,.0f} | {steady('compile'):,.0f} | {ratio:.2f} | {against_better('tokens_per_cpu_second'):.2f} "
           f"| {first('ours'):.2f} | {first('eager'):.2f} | {cold:.1f} cold, {first('compile', 1):.1f} "
           f"| {first('eager') / first('ours'):.1f}x |", flush=True)
     return ratio, first("eager") / first("ours")
@@ -124,8 +140,8 @@ def main():
     cases = CASES
     if args.case:
         cases = {name: tuple(map(int, sizes.split(","))) for name, sizes in (c.split("=") for c in args.case)}
-    print("| shape | ours, tokens/s | eager | torch.compile | ours / better peer | first step: ours, s | eager | compile "
-          "| eager / ours |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    print("| shape | ours, tokens/s | eager | torch.compile | ours / better peer | in CPU time | first step: ours, s | eager | compile "
+          "| eager / ours |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
     measured = {name: measure(args, name, case) for name, case in cases.items()}
     name, (ratio, sooner) = next(iter(measured.items()))
     print(f"\ntarget on {name}: steady state >= 0.95 of the better peer: {ratio:.2f} "
