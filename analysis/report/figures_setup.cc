@@ -68,7 +68,7 @@ void AddGridPoints(const AnalysisResult& result, const ReportContext& context, c
     if (exclusion.rule == ExclusionRule::kNotCompleted && !context.trials.empty()) continue;  // by its state, below
     drawn.insert(exclusion.trial_id);
     points.Add("left out", {.label = "left out", .mark = Glyph::kCircle, .hollow = true, .color = kColorInk, .mark_size = 3},
-               *exclusion.params, *exclusion.tokens, absl::StrCat(exclusion.source, "<br>", exclusion.detail));
+               *exclusion.params, *exclusion.tokens, absl::StrCat(EscapeXml(exclusion.source), "<br>", EscapeXml(exclusion.detail)));
   }
   for (const ReportTrial& trial : context.trials) {
     if (trial.is_trunk || drawn.count(trial.id) > 0) continue;

@@ -103,7 +103,7 @@ std::vector<Series> Observations(const AnalysisResult& result, bool on_surface) 
     left.x.push_back(*exclusion.params);
     left.y.push_back(*exclusion.tokens);
     if (on_surface) left.z.push_back(*exclusion.loss);
-    left.hover.push_back(absl::StrCat(exclusion.source, "<br>", exclusion.detail));
+    left.hover.push_back(absl::StrCat(EscapeXml(exclusion.source), "<br>", EscapeXml(exclusion.detail)));
   }
   std::vector<Series> out = {std::move(kept)};
   if (!left.x.empty()) out.push_back(std::move(left));

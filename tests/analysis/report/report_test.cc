@@ -10,7 +10,9 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "analysis/analyze.h"
 #include "analysis/report/svg_writer.h"
 #include "tests/analysis/report/literal_result.h"
@@ -22,7 +24,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 const Table* Find(const Report& report, const std::string& name) {
   for (const Table* table : report.Tables()) {
@@ -30,6 +31,9 @@ const Table* Find(const Report& report, const std::string& name) {
   }
   return nullptr;
 }
+
+// A page is too long for a failure message.
+bool Holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 std::vector<std::string> FigureNumbers(const Report& report) {
   std::vector<std::string> numbers;
@@ -79,7 +83,7 @@ TEST(ReportTest, ShapesTellEveryN) {
   ASSERT_NE(shapes, nullptr);
   const std::string csv = RenderTableCsv(*shapes);
   // The quickstart's smallest shape, counts as the plan prints them.
-  EXPECT_THAT(csv, HasSubstr("16,1,4,64,4096,,4096,3120,11312,3120,7216"));
+  EXPECT_THAT(csv, HasSubstr("16,1,4,64,4096,0,4096,3120,11312,3120,7216"));
 }
 
 TEST(ReportTest, BeforeTheEndItSaysHowFar) {
@@ -96,24 +100,24 @@ TEST(ReportTest, WithoutAFitItShowsTheRefusalAndItsCure) {
   EXPECT_FALSE(report.refusals.front().cure.empty());
   EXPECT_THAT(report.verdict.front(), HasSubstr("No law yet"));
   const std::string html = RenderHtml(report, {});
-  EXPECT_THAT(html, AllOf(HasSubstr("Cure: "), HasSubstr(report.refusals.front().code)));
-  EXPECT_THAT(RenderMarkdown(report), HasSubstr(report.refusals.front().code));
+  EXPECT_TRUE(Holds(html, "Cure: ") && Holds(html, report.refusals.front().code));
+  EXPECT_TRUE(Holds(RenderMarkdown(report), report.refusals.front().code));
   EXPECT_EQ(Find(report, "t6_optimal"), nullptr);
 }
 
 TEST(ReportTest, WithoutAnyTrialItIsStillAPage) {
   const Report report = SimulatedReport(0);
-  EXPECT_THAT(RenderHtml(report, {}), HasSubstr("</html>"));
+  EXPECT_TRUE(Holds(RenderHtml(report, {}), "</html>"));
   const absl::StatusOr<Report> back = ParseReportJson(RenderJson(report));
   EXPECT_TRUE(back.ok()) << back.status();
   const Report nothing = BuildReport(AnalysisResult(), ReportContext());
-  EXPECT_THAT(RenderHtml(nothing, {}), HasSubstr("</html>"));
+  EXPECT_TRUE(Holds(RenderHtml(nothing, {}), "</html>"));
 }
 
 TEST(ReportTest, TheSameInputGivesTheSameBytes) {
   const Report first = SimulatedReport(1 << 20), second = SimulatedReport(1 << 20);
-  EXPECT_EQ(RenderHtml(first, {}), RenderHtml(second, {}));
-  EXPECT_EQ(RenderJson(first), RenderJson(second));
+  EXPECT_TRUE(RenderHtml(first, {}) == RenderHtml(second, {}));
+  EXPECT_TRUE(RenderJson(first) == RenderJson(second));
   EXPECT_EQ(RenderMarkdown(first), RenderMarkdown(second));
 }
 
@@ -134,21 +138,23 @@ TEST(ReportTest, HostileTextStaysText) {
   result.warnings[0].message = hostile;
   const Report report = BuildReport(result, context);
   const std::string html = RenderHtml(report, {.plotly_gzip = "bytes"});
-  EXPECT_THAT(html, AllOf(Not(HasSubstr("<script>alert")), Not(HasSubstr("<img")), Not(HasSubstr("</title><script"))));
-  // Plotly reads a little HTML in hover texts: they come escaped.
-  EXPECT_THAT(html, Not(HasSubstr("\\u003cimg")));
-  EXPECT_THAT(RenderMarkdown(report), AllOf(Not(HasSubstr("<script")), Not(HasSubstr("<img"))));
+  for (const char* bad : {"<script>alert", "<img", "</title><script", "\\u003cimg", "\\u003cscript"}) EXPECT_FALSE(Holds(html, bad)) << bad;
+  std::string markdown;  // but for code, which is indented and shown as it is
+  for (const absl::string_view line : absl::StrSplit(RenderMarkdown(report), '\n')) {
+    if (!absl::StartsWith(line, "    ")) absl::StrAppend(&markdown, line, "\n");
+  }
+  for (const char* bad : {"<script", "<img"}) EXPECT_FALSE(Holds(markdown, bad)) << bad;
 }
 
 TEST(ReportTest, ThePageAllowsNoRequest) {
   const std::string html = RenderHtml(BuildReport(LiteralResult(), LiteralContext()), {});
-  EXPECT_THAT(html, HasSubstr("default-src 'none'"));
-  EXPECT_THAT(html, AllOf(Not(HasSubstr("src=\"http")), Not(HasSubstr("<link")), Not(HasSubstr("@import"))));
+  EXPECT_TRUE(Holds(html, "default-src 'none'"));
+  for (const char* bad : {"src=\"http", "<link", "@import"}) EXPECT_FALSE(Holds(html, bad)) << bad;
 }
 
 TEST(ReportTest, TheRatioCarriesItsRemark) {
   const std::string html = RenderHtml(BuildReport(LiteralResult(), LiteralContext()), {});
-  EXPECT_THAT(html, HasSubstr("D of about 20 N"));
+  EXPECT_TRUE(Holds(html, "D of about 20 N"));
 }
 
 TEST(ReportJsonTest, HasSchemaSortedKeysAndTheAnalysis) {
@@ -164,7 +170,7 @@ TEST(ReportJsonTest, HasSchemaSortedKeysAndTheAnalysis) {
   EXPECT_TRUE(analysis.at("rows").at(0).at("budget_flops").is_number());
   EXPECT_TRUE(analysis.at("envelope").is_null());
   // nlohmann's objects are sorted; parsing and dumping again changes nothing.
-  EXPECT_EQ(object.dump(1) + "\n", RenderJson(report));
+  EXPECT_TRUE(object.dump(1) + "\n" == RenderJson(report));
 }
 
 TEST(ReportJsonTest, ComesBackAsTheSameReport) {
@@ -172,7 +178,7 @@ TEST(ReportJsonTest, ComesBackAsTheSameReport) {
   const std::string json = RenderJson(report);
   const absl::StatusOr<Report> back = ParseReportJson(json);
   ASSERT_TRUE(back.ok()) << back.status();
-  EXPECT_EQ(RenderJson(*back), json);
+  EXPECT_TRUE(RenderJson(*back) == json);
   EXPECT_EQ(RenderMarkdown(*back), RenderMarkdown(report));
   ASSERT_EQ(back->Tables().size(), report.Tables().size());
   for (size_t t = 0; t < report.Tables().size(); ++t) EXPECT_EQ(RenderTableCsv(*back->Tables()[t]), RenderTableCsv(*report.Tables()[t]));
