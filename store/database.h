@@ -20,11 +20,15 @@ absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForWriting(const std::stri
 
 // A connection that cannot write, with a read transaction open: all that it
 // reads is of one moment. NotFound: no such file. FailedPrecondition: the
-// schema is newer.
+// schema is newer, or older and nobody has migrated it yet.
 absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenSnapshot(const std::string& path);
 
 // The same without the transaction: each statement sees what is committed then.
 absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::string& path);
+
+// Brings the WAL into the database and empties it, unless a reader is in the
+// way: a stop waits for nobody.
+void TruncateWal(SQLite::Database& db);
 
 }  // namespace isoflop
 

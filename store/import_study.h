@@ -23,6 +23,19 @@ absl::StatusOr<StudyId> ImportStudy(const std::string& db_path, const std::strin
                                     const std::string& description, const std::vector<Observation>& observations,
                                     absl::Time now);
 
+struct ImportedStudy {
+  StudyId study{};
+  int trials = 0;
+  int left_out = 0;  // that had not ended
+};
+
+// The study `from_name` (empty: the newest) of another store as study `name` of
+// this one: its trials that have ended, with their specifications, parents,
+// results and curves; logs, events and checkpoints stay there. All or nothing.
+// Errors as above, and those of ResultStore::Open and FindStudy.
+absl::StatusOr<ImportedStudy> ImportStudyFrom(const std::string& db_path, const std::string& name,
+                                              const std::string& from_db_path, const std::string& from_name);
+
 }  // namespace isoflop
 
 #endif  // ISOFLOP_STORE_IMPORT_STUDY_H_

@@ -5,7 +5,6 @@
 
 #include <string_view>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "store/database.h"
@@ -17,6 +16,8 @@ namespace isoflop {
 namespace {
 
 constexpr int kInstructionsBetweenChecks = 20'000;
+// One text or blob, so that a query does not fill the memory.
+constexpr int kMaxValueBytes = 64 << 20;
 
 int Authorize(void* denied, int action, const char* first, const char* second, const char*, const char*) {
   switch (action) {
@@ -28,9 +29,7 @@ int Authorize(void* denied, int action, const char* first, const char* second, c
       if (second != nullptr && std::string_view(second) == "load_extension") break;
       return SQLITE_OK;
     case SQLITE_PRAGMA:
-      if (first != nullptr && (std::string_view(first) == "table_info" || std::string_view(first) == "table_xinfo")) {
-        return SQLITE_OK;
-      }
+      if (first != nullptr && std::string_view(first) == "table_info") return SQLITE_OK;
       break;
     default:
       break;
@@ -54,30 +53,41 @@ absl::Status RunQuery(const std::string& db_path, const std::string& sql, absl::
       [](void* end) { return absl::Now() > *static_cast<const absl::Time*>(end) ? 1 : 0; },
       const_cast<absl::Time*>(&deadline));
 
+  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, kMaxValueBytes);
+
   // SQLite prepares one statement and says where it ended.
-  sqlite3_stmt* prepared = nullptr;
+  const auto prepare = [handle](const char* text, const char** rest, bool* is_blank, bool* only_reads,
+                                QueryHead* names) {
+    sqlite3_stmt* prepared = nullptr;
+    const int code = sqlite3_prepare_v2(handle, text, -1, &prepared, rest);
+    for (int i = 0; i < sqlite3_column_count(prepared); ++i) {
+      const char* type = sqlite3_column_decltype(prepared, i);
+      names->names.emplace_back(sqlite3_column_name(prepared, i));
+      names->types.emplace_back(type == nullptr ? "" : type);
+    }
+    *is_blank = prepared == nullptr;
+    // VACUUM asks no authorizer.
+    *only_reads = prepared == nullptr || sqlite3_stmt_readonly(prepared) != 0;
+    sqlite3_finalize(prepared);
+    return code;
+  };
   const char* rest = nullptr;
-  const int code = sqlite3_prepare_v2(handle, sql.data(), static_cast<int>(sql.size()), &prepared, &rest);
-  const std::string tail(absl::StripAsciiWhitespace(absl::string_view(rest == nullptr ? "" : rest)));
+  bool is_blank = false, only_reads = true;
+  QueryHead names, none;
+  const int code = prepare(sql.c_str(), &rest, &is_blank, &only_reads, &names);
   const std::string why = sqlite3_errmsg(handle);
-  QueryHead names;
-  const bool is_statement = prepared != nullptr;
-  for (int i = 0; i < sqlite3_column_count(prepared); ++i) {
-    names.names.emplace_back(sqlite3_column_name(prepared, i));
-    const char* type = sqlite3_column_decltype(prepared, i);
-    names.types.emplace_back(type == nullptr ? "" : type);
-  }
-  sqlite3_finalize(prepared);
-  if (denied) {
+  if (denied || !only_reads) {
     return absl::InvalidArgumentError(
-        absl::StrCat("query: only SELECT is allowed (", why, ")\ncure: isoflop query --schema shows what can be read; "
+        absl::StrCat("query: only SELECT is allowed", denied ? absl::StrCat(" (", why, ")") : "",
+                     "\ncure: isoflop query --schema shows what can be read; "
                      "`isoflop export --format sqlite -o copy.db` gives a copy to change"));
   }
   if (code != SQLITE_OK) {
     return absl::InvalidArgumentError(absl::StrCat("query: ", why, "\ncure: isoflop query --schema shows tables and columns"));
   }
-  if (!is_statement) return absl::InvalidArgumentError("query: there is no statement in it\ncure: SELECT * FROM observation");
-  if (!tail.empty()) {
+  if (is_blank) return absl::InvalidArgumentError("query: there is no statement in it\ncure: SELECT * FROM observation");
+  bool rest_is_blank = true;
+  if (rest != nullptr && (prepare(rest, &rest, &rest_is_blank, &only_reads, &none) != SQLITE_OK || !rest_is_blank)) {
     return absl::InvalidArgumentError("query: more than one statement\ncure: one SELECT at a time, WITH ... for parts of it");
   }
 

@@ -84,8 +84,8 @@ constexpr char kImportedSql[] =
     "  i.params_head, i.params_blocks, i.params_unnamed, i.tokens_trained, i.tokens_derived, i.unique_tokens,"
     "  i.budget_flops, i.flops_given, i.flops_exact, i.is_replicate, i.schedule_ended, i.n_head, i.d_ff,"
     "  i.vocab_size, i.sequence_length"
-    " FROM imported_observation AS i JOIN trial ON trial.id = i.trial_id WHERE trial.study_id = ?"
-    " ORDER BY i.trial_id";
+    " FROM imported_observation AS i JOIN trial ON trial.id = i.trial_id"
+    " WHERE trial.study_id = ?1 OR trial.id = ?2 ORDER BY i.trial_id";
 
 void ReadImported(SQLite::Statement& row, std::map<TrialId, Observation>& into) {
   Columns in(row);
@@ -111,6 +111,21 @@ void ReadImported(SQLite::Statement& row, std::map<TrialId, Observation>& into) 
   out.d_ff = in.Int();
   out.vocab_size = in.Int();
   out.sequence_length = in.Int();
+}
+
+// What an imported row has in the columns of its trial.
+void AddStored(const Observation& stored, Observation& side) {
+  side.fingerprint = stored.fingerprint;
+  side.final_loss_nats = stored.final_loss_nats;
+  side.final_loss_se = stored.final_loss_se;
+  side.bits_per_byte = stored.bits_per_byte;
+  side.eval_sha256 = stored.eval_sha256;
+  side.tokenizer_sha256 = stored.tokenizer_sha256;
+  side.seed = stored.seed;
+  side.d_model = stored.d_model;
+  side.n_layer = stored.n_layer;
+  side.wall_seconds = stored.wall_seconds;
+  side.outcome = stored.outcome;
 }
 
 }  // namespace
@@ -274,17 +289,7 @@ absl::StatusOr<std::vector<Observation>> ResultStore::LoadObservations(StudyId s
     Observation observation = ToObservation(trial);
     if (const auto found = imported.find(trial.id); found != imported.end()) {
       Observation& side = found->second;
-      side.fingerprint = observation.fingerprint;
-      side.final_loss_nats = observation.final_loss_nats;
-      side.final_loss_se = observation.final_loss_se;
-      side.bits_per_byte = observation.bits_per_byte;
-      side.eval_sha256 = observation.eval_sha256;
-      side.tokenizer_sha256 = observation.tokenizer_sha256;
-      side.seed = observation.seed;
-      side.d_model = observation.d_model;
-      side.n_layer = observation.n_layer;
-      side.wall_seconds = observation.wall_seconds;
-      side.outcome = observation.outcome;
+      AddStored(observation, side);
       observation = std::move(side);
     } else {
       observation.is_replicate = !configs.insert(observation.config_id).second;
@@ -305,6 +310,22 @@ absl::StatusOr<std::vector<Observation>> ResultStore::LoadObservations(StudyId s
     out.push_back(std::move(observation));
   }
   return out;
+}
+
+absl::StatusOr<Observation> ResultStore::ImportedObservation(TrialId trial) {
+  ISOFLOP_ASSIGN_OR_RETURN(const StoredTrial stored, FindTrial(trial));
+  std::map<TrialId, Observation> imported;
+  ISOFLOP_RETURN_IF_ERROR(CatchSqlite("imported observation", [&] {
+    SQLite::Statement select(*db_, kImportedSql);
+    select.bind(1, 0);
+    select.bind(2, trial.value());
+    while (select.executeStep()) ReadImported(select, imported);
+  }));
+  if (imported.empty()) {
+    return absl::NotFoundError(absl::StrCat("trial ", trial.value(), " was not imported\ncure: isoflop status --trials"));
+  }
+  AddStored(ToObservation(stored), imported.begin()->second);
+  return std::move(imported.begin()->second);
 }
 
 absl::StatusOr<std::set<std::string>> ResultStore::CompletedFingerprints() {

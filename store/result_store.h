@@ -46,7 +46,8 @@ struct ObservationOptions {
 
 class ResultStore {
  public:
-  // NotFound: no store there. FailedPrecondition: its schema is newer.
+  // NotFound: no store there. FailedPrecondition: its schema is newer, or older
+  // (only a writer migrates).
   static absl::StatusOr<std::unique_ptr<ResultStore>> Open(const std::string& db_path);
   ~ResultStore();
 
@@ -70,6 +71,8 @@ class ResultStore {
   // id, finished or not: `outcome` says which, and a loss that is not there is
   // NaN.
   absl::StatusOr<std::vector<Observation>> LoadObservations(StudyId study, const ObservationOptions& options = {});
+  // One imported row as it came. NotFound: the trial was not imported.
+  absl::StatusOr<Observation> ImportedObservation(TrialId trial);
   // The points of a trial by step, of the attempts that led to its end; a
   // branch's trunk part is not among them.
   absl::StatusOr<std::vector<LossPoint>> LoadCurve(TrialId trial);

@@ -200,8 +200,7 @@ void StoreWriter::Close() {
   if (!thread_.joinable()) return;
   thread_.join();
   rows_.reset();
-  const absl::Status ignored = CatchSqlite(path_, [&] { db_->exec("PRAGMA wal_checkpoint(TRUNCATE)"); });
-  (void)ignored;  // the WAL is read at the next start
+  TruncateWal(*db_);
   db_.reset();
   lock_.reset();
 }

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <future>
 
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "store/query.h"
 #include "tests/store/fault_vfs.h"
@@ -92,6 +93,16 @@ TEST_F(StoreWriterTest, CloseCommitsWhatIsQueuedAndTruncatesTheWal) {
   const auto wal = std::filesystem::file_size(db() + "-wal", none);
   EXPECT_TRUE(none || wal == 0);
   EXPECT_EQ(StoredEvents(db()).size(), 50u);
+}
+
+TEST_F(StoreWriterTest, CloseDoesNotWaitForAReader) {
+  PutStudy();
+  const std::unique_ptr<ResultStore> reader = Read();
+  PutStudy(StudyId(2), "later");
+  const absl::Time begun = absl::Now();
+  writer_->Close();
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(4)) << "SQLite's busy timeout is 5 s";
+  EXPECT_EQ(reader->Studies()->size(), 1u);
 }
 
 TEST_F(StoreWriterTest, RoomIsWhatIsNotCommittedYet) {
