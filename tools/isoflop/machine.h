@@ -28,7 +28,8 @@ int CountCores();
 // The names of this machine's GPUs, as their driver tells them; empty without.
 std::vector<std::string> GpuNames();
 
-// One core: FLOPs a second of a small matrix product, measured for about 50 ms.
+// One core: FLOPs a second of a plain matrix product that fits its cache, measured
+// for 50 ms of CPU time, so that a busy machine does not look slow.
 double MeasureCoreFlops();
 
 // `slots` of 0: all there are. `use_gpus`: GPUs where there are any, else one
