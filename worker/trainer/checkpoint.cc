@@ -206,7 +206,7 @@ absl::StatusOr<FileFacts> ReadFacts(const std::string& path, std::string* conten
   if (fd < 0) return ErrnoError(path, "open", errno);
   Sha256 hash;
   FileFacts facts;
-  std::vector<char> piece(size_t{1} << 20);
+  std::vector<char> piece(size_t{1} << 16);
   ssize_t count = 0;
   while ((count = ::read(fd, piece.data(), piece.size())) != 0) {
     if (count < 0 && errno == EINTR) continue;
