@@ -4,7 +4,8 @@
 // Its script is the trial's `trainer.options` and the environment variable
 // SCRIPTED_TRAINER, "key=value,...", which wins:
 //   E A B alpha beta sigma   the law and the noise of its logarithm
-//   delay_ms                 of each step
+//   delay_ms, total_ms       of each step; or of a whole trial, however many
+//   points, checkpoints      so many in a trial, evenly
 //   eval_tokens              of the final loss
 //   checkpoint_every         steps; 0: only when asked and at branch points
 //   crash_at, exit_at, exit_code, hang_at, nan_at, garbage_at, error_at, error_kind
@@ -15,7 +16,7 @@
 //   grandchild, pid_file     a process that outlives the trainer, its number
 //   ignore_term, slow_start_ms, stdout, say_every
 //   miscount                 added to the params_total that it states
-//   record                   a file that gets a line for each event that was said
+//   record                   a file that gets a line for each event that is said
 // N = non-embedding + head, D = steps x batch tokens.
 #include <signal.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ void WriteLine(const std::string& text) {
   }
 }
 
-// What was handed to the pipe, for tests that compare it with what was stored.
+// What is about to be said, for tests that compare it with what was stored.
 void Record(const Json& event) {
   const auto path = g_script.find("record");
   if (path == g_script.end()) return;
@@ -75,8 +76,8 @@ void Record(const Json& event) {
 }
 
 void Say(const Json& event) {
-  WriteLine((g_prefix ? "ISOFLOP " : "") + event.dump());
   Record(event);
+  WriteLine((g_prefix ? "ISOFLOP " : "") + event.dump());
 }
 
 const char* Env(const char* name) {
@@ -225,8 +226,14 @@ int main() {
     return e + a / std::pow(std::max(n, 1.0), alpha) +
            b / std::pow(static_cast<double>(std::max<int64_t>(s * batch_tokens, 1)), beta);
   };
-  const int64_t every = Count("checkpoint_every", 0);
-  const auto delay = static_cast<useconds_t>(Number("delay_ms", 0) * 1000);
+  const auto one_in = [&](const char* parts, int64_t otherwise) {
+    return Count(parts, 0) > 0 ? std::max<int64_t>(steps / Count(parts, 0), 1) : otherwise;
+  };
+  const int64_t every = one_in("checkpoints", Count("checkpoint_every", 0));
+  const int64_t say_every = one_in("points", std::max<int64_t>(Count("say_every", 1), 1));
+  const double total_ms = Number("total_ms", 0);
+  const auto delay = static_cast<useconds_t>(
+      1000 * (total_ms > 0 ? total_ms / static_cast<double>(steps) : Number("delay_ms", 0)));
   while (step < steps) {
     if (delay > 0) usleep(delay);
     ++step;
@@ -260,7 +267,7 @@ int main() {
       const bool is_nan = step == at("nan_at");
       Json point = {{"event", "step"}, {"step", step}, {"tokens", tokens},
                     {"loss_nats", is_nan ? Json(nullptr) : Json(loss_at(step))}};
-      if (step % std::max<int64_t>(Count("say_every", 1), 1) == 0 || step == steps || is_nan) Say(point);
+      if (step % say_every == 0 || step == steps || is_nan) Say(point);
       if (is_nan) {
         Say({{"event", "error"}, {"kind", "diverged"}, {"message", "loss is not finite"}, {"step", step}});
         _exit(87);
@@ -279,7 +286,10 @@ int main() {
     }
   }
   if (rank == 0 && at("no_final") <= 0) {
-    const double noise = Number("sigma", 0) * Normal(HashOf(trial.dump()));
+    // Of what the experiment is, not of where its program lies.
+    const std::string identity =
+        trial["model"].dump() + " " + std::to_string(steps) + " " + std::to_string(trial.value("seed", 0));
+    const double noise = Number("sigma", 0) * Normal(HashOf(identity));
     Say({{"event", "final"}, {"step", step}, {"tokens_trained", step * batch_tokens},
          {"final_loss_nats", loss_at(step) * std::exp(noise)},
          {"eval_tokens", Count("eval_tokens", 10000)}});
