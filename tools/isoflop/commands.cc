@@ -16,6 +16,30 @@ const std::vector<CommandEntry>& AllCommands() {
        "  isoflop data prepare fineweb/*.bin -o data/web\n"
        "  isoflop data inspect data/books",
        true, AddDataCommand},
+      {"run", "plans, trains on this machine, fits and reports; again: goes on",
+       "  isoflop run configs/quickstart_austen.yaml\n"
+       "  isoflop run study.yaml --slots 4 -y -o report\n"
+       "  isoflop run study.yaml --dry-run",
+       true, AddRunCommand},
+      {"fit", "the law of the loss and the compute-optimal exponents, of a study or a CSV",
+       "  isoflop fit austen-quickstart\n"
+       "  isoflop fit runs.csv --column params=\"Model Size\" --outliers 5\n"
+       "  isoflop fit web-depths --count total --where \"params_total > 1e7\"",
+       false, AddFitCommand},
+      {"predict", "reads the law: the optimum at a budget, a loss at (N, D), the budget of a loss",
+       "  isoflop predict web-depths --budget 1e21\n"
+       "  isoflop predict runs.csv --params 1.3B --tokens 26B\n"
+       "  isoflop predict web-depths --loss 2.3",
+       false, AddPredictCommand},
+      {"report", "the report of a study or a CSV: page, Markdown, JSON, figures, tables",
+       "  isoflop report web-depths\n"
+       "  isoflop report runs.csv --outliers 5 -o paper\n"
+       "  isoflop report --from report.json --js off",
+       false, AddReportCommand},
+      {"completion", "teaches bash, zsh or fish our commands, flags, studies and trials",
+       "  source <(isoflop completion bash)\n"
+       "  isoflop completion fish | source",
+       false, AddCompletionCommand},
   };
   return *kCommands;
 }

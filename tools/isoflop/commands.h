@@ -10,6 +10,11 @@ namespace isoflop {
 // (declarations in the order of `isoflop --help`)
 CommandBody AddPlanCommand(CLI::App& app);
 CommandBody AddDataCommand(CLI::App& app);
+CommandBody AddRunCommand(CLI::App& app);
+CommandBody AddCompletionCommand(CLI::App& app);
+CommandBody AddFitCommand(CLI::App& app);
+CommandBody AddPredictCommand(CLI::App& app);
+CommandBody AddReportCommand(CLI::App& app);
 
 }  // namespace isoflop
 
