@@ -26,21 +26,25 @@ absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForWriting(const std::stri
   return db;
 }
 
-absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::string& path) {
+absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenAnyVersion(const std::string& path) {
   struct stat facts {};
   if (stat(path.c_str(), &facts) != 0) {
     return absl::NotFoundError(
         absl::StrCat(path, ": no store is there\ncure: isoflop run STUDY.yaml makes one; --db names another"));
   }
   std::unique_ptr<SQLite::Database> db;
-  int version = 0;
   ISOFLOP_RETURN_IF_ERROR(CatchSqlite(path, [&] {
     db = std::make_unique<SQLite::Database>(path, SQLite::OPEN_READONLY, 5000);
     // Our views read the trial's JSON, and SQLite 3.40 counts its JSON functions
     // as unsafe. A connection that cannot write has no function that could harm.
     db->exec("PRAGMA trusted_schema = ON");
-    version = db->execAndGet("PRAGMA user_version").getInt();
   }));
+  return db;
+}
+
+absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::string& path) {
+  ISOFLOP_ASSIGN_OR_RETURN(std::unique_ptr<SQLite::Database> db, OpenAnyVersion(path));
+  ISOFLOP_ASSIGN_OR_RETURN(const int version, SchemaVersion(*db));
   ISOFLOP_RETURN_IF_ERROR(CheckSchemaVersion(version, path));
   if (version == 0) {
     return absl::NotFoundError(absl::StrCat(path, ": the store is empty\ncure: isoflop run STUDY.yaml"));
@@ -51,6 +55,15 @@ absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::stri
                      "\ncure: isoflop doctor --migrate brings it up to date, a copy of before stays beside it"));
   }
   return db;
+}
+
+absl::StatusOr<Verdict> QuickCheck(SQLite::Database& db, const std::string& path) {
+  Verdict verdict;
+  ISOFLOP_RETURN_IF_ERROR(CatchSqlite(path, [&] {
+    verdict.text = db.execAndGet("PRAGMA quick_check(1)").getString();
+    verdict.journal_mode = db.execAndGet("PRAGMA journal_mode").getString();
+  }));
+  return verdict;
 }
 
 void TruncateWal(SQLite::Database& db) {

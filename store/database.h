@@ -26,6 +26,16 @@ absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenSnapshot(const std::string
 // The same without the transaction: each statement sees what is committed then.
 absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenForReading(const std::string& path);
 
+// The same whatever the version of its schema.
+absl::StatusOr<std::unique_ptr<SQLite::Database>> OpenAnyVersion(const std::string& path);
+
+// PRAGMA quick_check: "ok", or the first thing that is wrong.
+struct Verdict {
+  std::string text;
+  std::string journal_mode;
+};
+absl::StatusOr<Verdict> QuickCheck(SQLite::Database& db, const std::string& path);
+
 // Brings the WAL into the database and empties it, unless a reader is in the
 // way: a stop waits for nobody.
 void TruncateWal(SQLite::Database& db);

@@ -14,10 +14,14 @@
 #include "store/database.h"
 #include "store/schema.h"
 #include "store/sqlite_status.h"
+#include "store/store_check.h"
 #include "study/status_macros.h"
 
 namespace isoflop {
 namespace {
+
+// A start that cannot even write its WAL is refused at once.
+constexpr int64_t kLeastFreeBytes = int64_t{16} << 20;
 
 // Codes that mean: the same may go through later.
 bool MayGoThroughLater(const absl::Status& status) {
@@ -35,6 +39,12 @@ std::string FolderOf(const std::string& path) {
 absl::StatusOr<std::unique_ptr<StoreWriter>> StoreWriter::Open(const std::string& db_path,
                                                                const StoreWriterOptions& options) {
   if (!options.force_filesystem) ISOFLOP_RETURN_IF_ERROR(CheckFilesystem(FolderOf(db_path)));
+  ISOFLOP_ASSIGN_OR_RETURN(const DiskSpace space, DiskSpaceOf(FolderOf(db_path)));
+  if (space.free_bytes < kLeastFreeBytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("store: ", FolderOf(db_path), " has only ",
+                                                     space.free_bytes >> 20,
+                                                     " MiB free\ncure: free space on its disk, or another --db"));
+  }
   ISOFLOP_ASSIGN_OR_RETURN(StoreLock lock, StoreLock::Take(db_path));
   // The results of a person, readable by that person alone.
   const mode_t mask = umask(077);
@@ -58,11 +68,9 @@ StoreWriter::StoreWriter(std::string path, StoreWriterOptions options, StoreLock
 StoreWriter::~StoreWriter() { Close(); }
 
 absl::Status StoreWriter::Prepare() {
-  std::string verdict;
-  ISOFLOP_RETURN_IF_ERROR(
-      CatchSqlite(path_, [&] { verdict = db_->execAndGet("PRAGMA quick_check(1)").getString(); }));
-  if (verdict != "ok") {
-    return absl::DataLossError(absl::StrCat(path_, ": the store is damaged: ", verdict,
+  ISOFLOP_ASSIGN_OR_RETURN(const Verdict verdict, QuickCheck(*db_, path_));
+  if (verdict.text != "ok") {
+    return absl::DataLossError(absl::StrCat(path_, ": the store is damaged: ", verdict.text,
                                             "\ncure: restore a copy made by `isoflop export --format sqlite`"));
   }
   ISOFLOP_ASSIGN_OR_RETURN(const int version, SchemaVersion(*db_));
