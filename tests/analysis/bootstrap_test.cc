@@ -107,8 +107,9 @@ TEST(BootstrapTest, ThreadsNeverChangeANumber) {
   const int threads[3] = {1, 2, 5};
   for (int i = 0; i < 3; ++i) {
     options.threads = threads[i];
-    absl::StatusOr<AnalysisResult> result = Analyze(SimulatedStudy(HoffmannLaw(), 1e18, 1e20, 4, 6, 4, 0.01), options);
-    ASSERT_TRUE(result.ok());
+    absl::StatusOr<AnalysisResult> result = Analyze(SimulatedStudy(HoffmannLaw(), 1e18, 1e20, 4, 8, 6, 0.003), options);
+    ASSERT_TRUE(result.ok() && result->parametric && result->isoflop && result->isoflop->params_law);
+    ASSERT_NE(result->isoflop->params_law->exponent.At(95), nullptr);
     results[i] = *std::move(result);
   }
   for (int i = 1; i < 3; ++i) {

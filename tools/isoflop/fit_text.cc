@@ -83,7 +83,7 @@ void AddIsoflop(const AnalysisResult& result, std::vector<std::string>* lines) {
     return;
   }
   const auto law = [](const PowerLaw& power) {
-    return absl::StrCat(Scientific(std::exp(power.ln_coefficient.value), 6), " C^",
+    return absl::StrCat(absl::StrFormat("%.6g", std::exp(power.ln_coefficient.value)), " C^",
                         FormatSignificant(power.exponent.value, 6));
   };
   std::string line = absl::StrCat(" approach 2: N* = ", law(*fit.params_law), ExponentInterval(fit.params_law->exponent),

@@ -180,6 +180,7 @@ TEST(ReportJsonTest, ComesBackAsTheSameReport) {
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_TRUE(RenderJson(*back) == json);
   EXPECT_EQ(RenderMarkdown(*back), RenderMarkdown(report));
+  EXPECT_TRUE(RenderHtml(*back, {.plotly_gzip = "x"}) == RenderHtml(report, {.plotly_gzip = "x"}));
   ASSERT_EQ(back->Tables().size(), report.Tables().size());
   for (size_t t = 0; t < report.Tables().size(); ++t) EXPECT_EQ(RenderTableCsv(*back->Tables()[t]), RenderTableCsv(*report.Tables()[t]));
   for (size_t f = 0; f < report.Figures().size(); ++f) EXPECT_EQ(FigureCsv(*back->Figures()[f]), FigureCsv(*report.Figures()[f]));
