@@ -12,7 +12,7 @@ namespace isoflop {
 namespace {
 
 void AddBudget(const AnalysisResult& result, const IsoflopBudget& budget, const std::string& color,
-               const std::vector<int64_t>& seeds, Figure* figure) {
+               const std::vector<int64_t>& seeds, bool in_legend, Figure* figure) {
   std::vector<Series> by_seed(seeds.size());
   Range span{INFINITY, 0};
   for (const size_t index : budget.rows) {
@@ -30,7 +30,8 @@ void AddBudget(const AnalysisResult& result, const IsoflopBudget& budget, const 
   }
   if (budget.parabola.has_value() && span.hi > span.lo) {
     Series line{.line = true, .dashed = budget.rejection.has_value(), .color = color, .line_width = 1};
-    line.label = absl::StrCat("C = ", FormatFlops(budget.budget_flops));
+    if (in_legend) line.label = absl::StrCat("C = ", FormatFlops(budget.budget_flops));
+    line.hover.assign(41, absl::StrCat("C = ", FormatFlops(budget.budget_flops)));
     for (int k = 0; k <= 40; ++k) {
       const double params = span.lo / 1.08 * std::pow(span.hi / span.lo * 1.1664, k / 40.0);
       line.x.push_back(params);
@@ -50,7 +51,7 @@ void AddMinimum(const IsoflopBudget& budget, const std::string& color, double le
   minimum.ignored_by_range = budget.rejection.has_value();
   minimum.x = {budget.params_optimal->value};
   minimum.y = {budget.loss_optimal->value};
-  if (const Interval* interval = budget.params_optimal->At(level)) {
+  if (const Interval* interval = budget.params_optimal->At(level); interval != nullptr && !budget.rejection.has_value()) {
     minimum.x_lo = {interval->lo};
     minimum.x_hi = {interval->hi};
   }
@@ -73,8 +74,14 @@ std::optional<Figure> IsoflopFigure(const AnalysisResult& result) {
   const std::vector<int64_t> seeds = SeedsOf(result);
   int points = 0;
   bool has_interval = false;
+  // Many budgets, as a CSV may have, are told by a colour bar.
+  const bool in_legend = budgets.size() <= 12;
+  if (!in_legend) {
+    figure.color_lo = lo;
+    figure.color_hi = hi;
+  }
   for (const IsoflopBudget& budget : budgets) {
-    AddBudget(result, budget, ColorOfBudget(budget.budget_flops, lo, hi), seeds, &figure);
+    AddBudget(result, budget, ColorOfBudget(budget.budget_flops, lo, hi), seeds, in_legend, &figure);
     points += static_cast<int>(budget.rows.size());
   }
   for (const IsoflopBudget& budget : budgets) {

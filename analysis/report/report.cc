@@ -190,6 +190,7 @@ Report BuildReport(const AnalysisResult& result, const ReportContext& context) {
   report.sections.push_back(Optimum(result));
   report.sections.push_back(FitSection(result));
   report.sections.push_back(Appendix(result, context));
+  RoundNumbers(&report);
   return report;
 }
 

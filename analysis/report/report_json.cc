@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "analysis/report/json_numbers.h"
 #include "analysis/report/report.h"
+#include "analysis/report/report_parts.h"
 
 namespace isoflop {
 namespace {
@@ -108,6 +109,39 @@ class Reader {
  private:
   static double Number(const json& value) { return value.is_null() ? NAN : value.get<double>(); }
   const json* from_;
+};
+
+// Leaves ten digits of every number, as the JSON does.
+class Rounder {
+ public:
+  void operator()(const char*, double& v) { v = Round(v); }
+  void operator()(const char*, std::optional<double>& v) {
+    if (v.has_value()) v = Round(*v);
+  }
+  void operator()(const char*, std::vector<double>& v) {
+    for (double& value : v) value = Round(value);
+  }
+  void operator()(const char*, std::string&) {}
+  void operator()(const char*, bool&) {}
+  void operator()(const char*, std::vector<std::string>&) {}
+  template <typename E>
+    requires std::is_enum_v<E>
+  void operator()(const char*, E&, std::initializer_list<const char*>) {}
+  template <typename T, typename F>
+  void Struct(const char*, T& v, F fields) {
+    fields(*this, v);
+  }
+  template <typename T, typename F>
+  void List(const char*, std::vector<T>& values, F fields) {
+    for (T& value : values) fields(*this, value);
+  }
+  template <typename T, typename F>
+  void Maybe(const char*, std::optional<T>& v, F fields) {
+    if (v.has_value()) fields(*this, *v);
+  }
+
+ private:
+  static double Round(double value) { return std::isfinite(value) ? ResultNumber(value).get<double>() : NAN; }
 };
 
 struct AxisFields {
@@ -256,6 +290,11 @@ struct ReportFields {
 };
 
 }  // namespace
+
+void RoundNumbers(Report* report) {
+  Rounder rounder;
+  ReportFields()(rounder, *report);
+}
 
 std::string RenderJson(const Report& report) {
   json out = json::object();

@@ -38,6 +38,12 @@ std::vector<ReportNote> RefusalNotes(const AnalysisResult& result);
 // The cure that goes with a warning, empty where the message says all.
 std::string CureOf(Code code);
 
+// --- report_json.cc -------------------------------------------------------------------
+
+// Every number of the report in ten digits, so that what is drawn from it and
+// what is drawn from its JSON are the same bytes.
+void RoundNumbers(Report* report);
+
 // --- marks shared by all figures ---------------------------------------------------------
 
 inline constexpr const char* kColorParametric = "#1f4e8c";

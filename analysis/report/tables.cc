@@ -151,6 +151,7 @@ std::optional<Table> BudgetsTable(const AnalysisResult& result) {
     for (Cell& cell : cells) cell.dim = dim;
     table.rows.push_back(std::move(cells));
   }
+  table.folded = table.rows.size() > 15;
   table.caption = absl::StrFormat("Parabolas in log10 N by least squares; spread around them %.4f. Bias: what the same parabola finds on the "
                                   "law of approach 3, noise-free, at the same sizes.",
                                   result.isoflop->pooled_sigma);

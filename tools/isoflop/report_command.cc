@@ -29,9 +29,12 @@ absl::StatusOr<MadeReport> RenderAgain(const ReportFlags& flags) {
   WriteReportOptions options;
   options.convert = flags.request.convert;
   ISOFLOP_ASSIGN_OR_RETURN(options.html.plotly_gzip, FindPlotly(flags.request.js, &storage));
-  ISOFLOP_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(flags.from));
+  const absl::StatusOr<std::string> text = ReadWholeFile(flags.from);
+  if (!text.ok()) {
+    return absl::Status(text.status().code(), absl::StrCat(text.status().message(), "\ncure: --from DIR/report.json of an older report"));
+  }
   MadeReport made{};
-  absl::StatusOr<Report> report = ParseReportJson(text);
+  absl::StatusOr<Report> report = ParseReportJson(*text);
   if (!report.ok()) return absl::Status(report.status().code(), absl::StrCat(flags.from, ": ", report.status().message()));
   made.report = *std::move(report);
   const std::string beside = std::filesystem::path(flags.from).parent_path().string();
