@@ -29,14 +29,14 @@ struct Role {
 
 const std::vector<Role>& Roles() {
   static const std::vector<Role>* const kRoles = new std::vector<Role>{
-      {"params", {"params", "parameters", "n", "n_params", "num_params", "model_size", "eff_params", "n_star"}},
+      {"params", {"params", "parameters", "n", "n_params", "num_params", "model_size", "eff_params", "n_star", "params_unnamed"}},
       {"params_embedding", {"params_embedding"}},
       {"params_position", {"params_position"}},
       {"params_head", {"params_head"}},
       {"params_blocks", {"params_blocks", "params_non_embedding", "n_no_embed"}},
       {"params_total", {"params_total"}},
       {"tokens", {"tokens_trained", "tokens", "training_tokens", "d", "n_tokens", "num_tokens", "t_star"}},
-      {"flops", {"flops", "compute", "c", "training_flop", "training_flops", "compute_budget"}},
+      {"flops", {"flops", "compute", "c", "training_flop", "training_flops", "compute_budget", "flops_given"}},
       {"flops_exact", {"flops_exact"}},
       {"budget", {"budget_flops"}},
       {"loss", {"final_loss_nats", "loss", "final_loss", "validation_loss", "val_loss", "eval_loss", "test_loss"}},
