@@ -1,5 +1,6 @@
 #include "coordinator/store_ledger.h"
 
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -373,6 +374,16 @@ class StoreLedger final : public Ledger {
 absl::StatusOr<std::unique_ptr<Ledger>> OpenStoreLedger(const std::string& db_path, bool force_filesystem) {
   StoreWriterOptions options;
   options.force_filesystem = force_filesystem;
+  const std::filesystem::path folder = std::filesystem::absolute(db_path).parent_path();
+  if (!std::filesystem::exists(folder)) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("store: ", folder.string(), ": cannot be made: ", error.message(), "\ncure: another ISOFLOP_HOME, or --db"));
+    }
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  }
   ISOFLOP_ASSIGN_OR_RETURN(std::unique_ptr<StoreWriter> writer,
                            StoreWriter::Open(db_path, options));
   return std::make_unique<StoreLedger>(std::move(writer));
