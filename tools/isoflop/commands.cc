@@ -40,6 +40,16 @@ const std::vector<CommandEntry>& AllCommands() {
        "  source <(isoflop completion bash)\n"
        "  isoflop completion fish | source",
        false, AddCompletionCommand},
+      {"query", "read-only SQL on the views observation and curve, and on all tables",
+       "  isoflop query 'SELECT * FROM observation'\n"
+       "  isoflop query 'SELECT trial_id, step, loss_nats FROM curve' -o csv --limit 0\n"
+       "  isoflop query --schema",
+       false, AddQueryCommand},
+      {"import", "makes others' results a study: a CSV, or a study of another store",
+       "  isoflop import runs.csv --as published\n"
+       "  isoflop import runs.csv --as svg --column params=\"Model Size\" --derive 'tokens=flops/(6*params)'\n"
+       "  isoflop import /old/isoflop.db --study web-depths --as web-depths-old",
+       true, AddImportCommand},
   };
   return *kCommands;
 }

@@ -15,6 +15,8 @@ CommandBody AddCompletionCommand(CLI::App& app);
 CommandBody AddFitCommand(CLI::App& app);
 CommandBody AddPredictCommand(CLI::App& app);
 CommandBody AddReportCommand(CLI::App& app);
+CommandBody AddQueryCommand(CLI::App& app);
+CommandBody AddImportCommand(CLI::App& app);
 
 }  // namespace isoflop
 
