@@ -22,7 +22,7 @@ double SvgTextWidth(const std::string& text, double size) {
   for (const char c : text) {
     if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) continue;  // the rest of a UTF-8 sign
     const bool narrow = c == ' ' || c == '.' || c == ',' || c == 'i' || c == 'l' || c == '(' || c == ')' || c == '/';
-    width += narrow ? 0.32 : (c >= 'A' && c <= 'Z') || c == '%' ? 0.68 : 0.54;
+    width += narrow ? 0.34 : (c >= 'A' && c <= 'Z') || c == '%' ? 0.7 : 0.6;
   }
   return width * size;
 }
