@@ -21,6 +21,56 @@ const std::vector<CommandEntry>& AllCommands() {
        "  isoflop run study.yaml --slots 4 -y -o report\n"
        "  isoflop run study.yaml --dry-run",
        true, AddRunCommand},
+      {"submit", "plans, asks and hands a study to a coordinator",
+       "  isoflop submit study.yaml\n"
+       "  isoflop submit study.yaml --paused -y\n"
+       "  isoflop submit study.yaml --dry-run",
+       true, AddSubmitCommand},
+      {"status", "where a study stands, or the workers",
+       "  isoflop status\n"
+       "  isoflop status web-depths -w\n"
+       "  isoflop status --workers",
+       false, AddStatusCommand},
+      {"watch", "a line a change, to the end",
+       "  isoflop watch\n"
+       "  isoflop watch web-depths --history --json",
+       false, AddWatchCommand},
+      {"logs", "what a trainer printed",
+       "  isoflop logs 17\n"
+       "  isoflop logs 17 -f\n"
+       "  isoflop logs 17 --attempt 1 -n 20",
+       false, AddLogsCommand},
+      {"explain", "the history of a study, trial or worker, and what it waits for",
+       "  isoflop explain\n"
+       "  isoflop explain 19\n"
+       "  isoflop explain w3",
+       false, AddExplainCommand},
+      {"pause", "no new leases for a study or a worker",
+       "  isoflop pause web-depths\n"
+       "  isoflop pause web-depths --now\n"
+       "  isoflop pause w3",
+       true, AddPauseCommand},
+      {"resume", "lifts a pause",
+       "  isoflop resume web-depths\n"
+       "  isoflop resume w3",
+       true, AddResumeCommand},
+      {"cancel", "ends trials for good, keeps results",
+       "  isoflop cancel web-depths\n"
+       "  isoflop cancel 17 18 19",
+       true, AddCancelCommand},
+      {"retry", "a fresh retry budget for trials that failed",
+       "  isoflop retry --failed\n"
+       "  isoflop retry 12 --slots 2",
+       true, AddRetryCommand},
+      {"coordinator", "owns the store, hands out trials",
+       "  isoflop coordinator\n"
+       "  isoflop coordinator --listen 127.0.0.1:8264",
+       false, AddCoordinatorCommand},
+      {"worker", "trains what a coordinator hands out",
+       "  isoflop worker\n"
+       "  isoflop worker --slots gpu:0,1 --data /data/web\n"
+       "  isoflop worker --name w3 --idle-exit 5m",
+       false, AddWorkerCommand},
       {"fit", "the law of the loss and the compute-optimal exponents, of a study or a CSV",
        "  isoflop fit austen-quickstart\n"
        "  isoflop fit runs.csv --column params=\"Model Size\" --outliers 5\n"
@@ -45,11 +95,21 @@ const std::vector<CommandEntry>& AllCommands() {
        "  isoflop query 'SELECT trial_id, step, loss_nats FROM curve' -o csv --limit 0\n"
        "  isoflop query --schema",
        false, AddQueryCommand},
+      {"export", "trials as CSV, curves as JSON lines, the store as a copy",
+       "  isoflop export web-depths --format csv -o trials.csv\n"
+       "  isoflop export --format jsonl -o curves.jsonl\n"
+       "  isoflop export --format sqlite -o backup.db",
+       false, AddExportCommand},
       {"import", "makes others' results a study: a CSV, or a study of another store",
        "  isoflop import runs.csv --as published\n"
        "  isoflop import runs.csv --as svg --column params=\"Model Size\" --derive 'tokens=flops/(6*params)'\n"
        "  isoflop import /old/isoflop.db --study web-depths --as web-depths-old",
        true, AddImportCommand},
+      {"doctor", "is everything in its place: store, disk, trainer, GPUs, coordinator, token",
+       "  isoflop doctor\n"
+       "  isoflop doctor --json\n"
+       "  isoflop doctor --migrate",
+       false, AddDoctorCommand},
   };
   return *kCommands;
 }

@@ -12,11 +12,24 @@ CommandBody AddPlanCommand(CLI::App& app);
 CommandBody AddDataCommand(CLI::App& app);
 CommandBody AddRunCommand(CLI::App& app);
 CommandBody AddCompletionCommand(CLI::App& app);
+CommandBody AddSubmitCommand(CLI::App& app);
+CommandBody AddStatusCommand(CLI::App& app);
+CommandBody AddWatchCommand(CLI::App& app);
+CommandBody AddLogsCommand(CLI::App& app);
+CommandBody AddExplainCommand(CLI::App& app);
+CommandBody AddPauseCommand(CLI::App& app);
+CommandBody AddResumeCommand(CLI::App& app);
+CommandBody AddCancelCommand(CLI::App& app);
+CommandBody AddRetryCommand(CLI::App& app);
+CommandBody AddCoordinatorCommand(CLI::App& app);
+CommandBody AddWorkerCommand(CLI::App& app);
 CommandBody AddFitCommand(CLI::App& app);
 CommandBody AddPredictCommand(CLI::App& app);
 CommandBody AddReportCommand(CLI::App& app);
 CommandBody AddQueryCommand(CLI::App& app);
+CommandBody AddExportCommand(CLI::App& app);
 CommandBody AddImportCommand(CLI::App& app);
+CommandBody AddDoctorCommand(CLI::App& app);
 
 }  // namespace isoflop
 
