@@ -15,14 +15,15 @@
 namespace isoflop {
 namespace {
 
-// 6 N D with the head, as the house counts; 0 when N is not known.
+// 6 N D with the head, as the house counts; 0 when N or D is not known.
 double Flops6nd(const Observation& o) {
   std::optional<double> params = o.params_unnamed;
   if (o.params_blocks) {
     const double head = o.params_head.value_or(0);
     params = *o.params_blocks + (head > 0 ? head : o.params_embedding.value_or(0));
   }
-  return 6 * params.value_or(0) * o.tokens_trained;
+  const double flops = 6 * params.value_or(0) * o.tokens_trained;
+  return std::isfinite(flops) ? flops : 0;
 }
 
 StoredTrial ToTrial(const Observation& o, TrialId id, StudyId study, absl::Time now) {
@@ -35,7 +36,7 @@ StoredTrial ToTrial(const Observation& o, TrialId id, StudyId study, absl::Time 
   p.spec.seed = o.seed;
   p.spec.model.n_layer = o.n_layer;
   p.spec.model.d_model = o.d_model;
-  p.budget_flops = o.budget_flops.value_or(0);
+  if (o.budget_flops && std::isfinite(*o.budget_flops)) p.budget_flops = *o.budget_flops;
   p.flops_6nd = Flops6nd(o);
   out.standing.state = o.outcome == TrialOutcome::kDiverged   ? TrialState::kDiverged
                        : o.outcome == TrialOutcome::kCompleted ? TrialState::kCompleted
@@ -43,7 +44,7 @@ StoredTrial ToTrial(const Observation& o, TrialId id, StudyId study, absl::Time 
   out.standing.outcome = o.outcome;
   out.standing.retry_counts = "{}";
   TrialResult r;
-  r.tokens_trained = std::llround(o.tokens_trained);
+  if (o.tokens_trained >= 0 && o.tokens_trained < 9e18) r.tokens_trained = std::llround(o.tokens_trained);
   if (std::isfinite(o.final_loss_nats)) r.final_loss_nats = o.final_loss_nats;
   r.final_loss_se = o.final_loss_se;
   r.bits_per_byte = o.bits_per_byte;

@@ -98,7 +98,7 @@ void ReadImported(SQLite::Statement& row, std::map<TrialId, Observation>& into) 
   out.params_head = in.MaybeDouble();
   out.params_blocks = in.MaybeDouble();
   out.params_unnamed = in.MaybeDouble();
-  out.tokens_trained = in.Double();
+  out.tokens_trained = in.MaybeDouble().value_or(std::numeric_limits<double>::quiet_NaN());
   out.tokens_derived = in.Int() != 0;
   out.unique_tokens = in.MaybeDouble();
   out.budget_flops = in.MaybeDouble();

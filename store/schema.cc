@@ -202,7 +202,7 @@ CREATE INDEX stale_report_by_trial ON stale_report (trial_id, id);
 )sql";
 
 // An imported observation reads back as it came: counts that are no whole
-// numbers, an absent budget.
+// numbers, an absent budget, tokens that are not known.
 constexpr char kVersion2Sql[] = R"sql(
 CREATE TABLE imported_observation_2 (
   trial_id          INTEGER PRIMARY KEY REFERENCES trial (id),
@@ -214,7 +214,7 @@ CREATE TABLE imported_observation_2 (
   params_head       REAL,
   params_blocks     REAL,
   params_unnamed    REAL,
-  tokens_trained    REAL NOT NULL,
+  tokens_trained    REAL,
   tokens_derived    INTEGER NOT NULL,
   unique_tokens     REAL,
   budget_flops      REAL,

@@ -39,10 +39,10 @@ SELECT
   END                                                    AS params_non_embedding_plus_head,
   imported.params_unnamed                                AS params_unnamed,
   trial.tokens_planned                                   AS tokens_planned,
-  ifnull(imported.tokens_trained, trial.tokens_trained)  AS tokens_trained,
+  iif(imported.trial_id IS NULL, trial.tokens_trained, imported.tokens_trained)  AS tokens_trained,
   ifnull(imported.unique_tokens, ifnull(trial.unique_tokens, trial.spec ->> '$.data.unique_tokens'))
                                                          AS unique_tokens,
-  ifnull(imported.tokens_trained, trial.tokens_trained) * 1.0
+  iif(imported.trial_id IS NULL, trial.tokens_trained, imported.tokens_trained) * 1.0
     / nullif(ifnull(imported.unique_tokens, ifnull(trial.unique_tokens, trial.spec ->> '$.data.unique_tokens')), 0)
                                                          AS epochs,
   nullif(trial.budget_flops, 0)                          AS budget_flops,
@@ -103,7 +103,7 @@ SELECT
   wall_seconds, slot_seconds, tokens_per_second, mfu, peak_memory_bytes, worker, device, slots, code_version,
   dataset_sha256, tokenizer_sha256, eval_sha256, started_at, finished_at, source
 FROM trial_detail
-WHERE role <> 'trunk' AND state = 'completed' AND final_loss_nats IS NOT NULL;
+WHERE role <> 'trunk' AND state = 'completed' AND ifnull(final_loss_nats, bits_per_byte) IS NOT NULL;
 
 -- A point counts unless a later attempt went over the same steps again.
 CREATE VIEW curve AS

@@ -5,6 +5,8 @@ import csv
 import json
 import os
 import pathlib
+import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -58,6 +60,32 @@ class StoreCommandsTest(unittest.TestCase):
         self.assertEqual(of_csv["parametric"], of_study["parametric"])
         self.assertEqual(of_csv["observations_sha256"], of_study["observations_sha256"])
         self.assertEqual(len(of_csv["exclusions"]), len(of_study["exclusions"]))
+
+    def test_bits_per_byte_and_empty_cells_fit_as_the_csv_does(self):
+        for path in ("nanochat_jan26_optima", "porian_refinedweb_optimal_pairs"):
+            source = ROOT / f"tests/data/{path}.csv"
+            self.run_isoflop("import", source, "--as", path)
+            fits = [subprocess.run([ISOFLOP, "fit", what, "--draws", "0", "--json"], capture_output=True, timeout=120,
+                                   env={**os.environ, "ISOFLOP_HOME": str(self.home)}) for what in (source, path)]
+            self.assertEqual(fits[0].returncode, fits[1].returncode)
+            of_csv, of_study = (json.loads(fit.stdout) for fit in fits)
+            self.assertEqual(of_csv["parametric"], of_study["parametric"])
+            self.assertEqual(of_csv["observations_sha256"], of_study["observations_sha256"])
+
+    def test_import_on_a_full_disk_changes_nothing(self):
+        self.import_epoch()
+        before = self.run_isoflop("query", "SELECT count(*) FROM trial", "-o", "csv")[0]
+
+        def small_files():  # writes beyond 100 kB fail, as on a full disk
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+        done = subprocess.run([ISOFLOP, "import", EPOCH, "--as", "again"], preexec_fn=small_files, capture_output=True,
+                              timeout=120, env={**os.environ, "ISOFLOP_HOME": str(self.home)})
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(b"cure: free space", done.stderr)
+        self.assertEqual(self.run_isoflop("query", "SELECT count(*) FROM trial", "-o", "csv")[0], before)
+        self.import_epoch("again")
 
     def test_import_refuses_what_is_wrong(self):
         self.import_epoch()

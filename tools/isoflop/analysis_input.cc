@@ -152,6 +152,16 @@ absl::Status FilterCsv(const std::string& where, AnalysisInput* input) {
   return absl::OkStatus();
 }
 
+// Bits where no row has nats.
+LossUnit UnitOf(const std::vector<Observation>& observations) {
+  bool any_nats = false, any_bits = false;
+  for (const Observation& row : observations) {
+    any_nats = any_nats || row.final_loss_nats == row.final_loss_nats;
+    any_bits = any_bits || row.bits_per_byte.has_value();
+  }
+  return !any_nats && any_bits ? LossUnit::kBitsPerByte : LossUnit::kNats;
+}
+
 absl::StatusOr<AnalysisInput> LoadCsv(const AnalysisFlags& flags) {
   AnalysisInput input;
   input.is_csv = true;
@@ -159,12 +169,7 @@ absl::StatusOr<AnalysisInput> LoadCsv(const AnalysisFlags& flags) {
   ISOFLOP_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(flags.source));
   ISOFLOP_ASSIGN_OR_RETURN(input.observations,
                            ReadCsvObservations(text, input.name, {flags.columns, flags.derivations}));
-  bool any_nats = false, any_bits = false;
-  for (const Observation& row : input.observations) {
-    any_nats = any_nats || row.final_loss_nats == row.final_loss_nats;
-    any_bits = any_bits || row.bits_per_byte.has_value();
-  }
-  if (!any_nats && any_bits) input.options.spec.loss = LossUnit::kBitsPerByte;
+  input.options.spec.loss = UnitOf(input.observations);
   ISOFLOP_RETURN_IF_ERROR(ApplyFlags(flags, &input.options));
   if (!flags.where.empty()) {
     ISOFLOP_RETURN_IF_ERROR(FilterCsv(flags.where, &input));
@@ -183,11 +188,13 @@ absl::StatusOr<AnalysisInput> LoadStudyInput(const AnalysisFlags& flags, const C
   input.name = study.name;
   input.is_newest = flags.source.empty();
   // An imported study has no YAML and is read under the defaults.
+  ISOFLOP_ASSIGN_OR_RETURN(input.observations, LoadStudyObservations(*store, study.id));
   if (const absl::StatusOr<StudySpec> spec = ParseStudyYaml(study.spec_yaml, study.name); spec.ok()) {
     input.options = AnalysisOptionsOf(*spec);
+  } else {
+    input.options.spec.loss = UnitOf(input.observations);
   }
   ISOFLOP_RETURN_IF_ERROR(ApplyFlags(flags, &input.options));
-  ISOFLOP_ASSIGN_OR_RETURN(input.observations, LoadStudyObservations(*store, study.id));
   if (!flags.where.empty()) {
     ISOFLOP_ASSIGN_OR_RETURN(const std::set<int64_t> selected,
                              SelectedTrials(context.environment.db, study.name, flags.where));
