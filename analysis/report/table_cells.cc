@@ -29,7 +29,7 @@ Cell QuantityCell(const Quantity& quantity, double level, NumberFormat format) {
 std::string WithThousands(int64_t value) {
   std::string text = absl::StrCat(value);
   const int64_t first = value < 0 ? 1 : 0;
-  for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > first; at -= 3) text.insert(static_cast<size_t>(at), ",");
+  for (int64_t at = static_cast<int64_t>(text.size()) - 3; at > first; at -= 3) text.insert(static_cast<size_t>(at), 1, ',');
   return text;
 }
 
