@@ -73,7 +73,8 @@ void Descend(const FitRows& rows, double delta, const NewtonOptions& options, Pa
 }
 
 Path StartAt(const FitRows& rows, const LinearFit& start) {
-  const double floor = std::exp(MinLnLoss(rows)) * 1e-3;
+  // A term that least squares left out starts small, but not on a plateau.
+  const double floor = 0.03 * std::exp(MinLnLoss(rows));
   Path path;
   path.theta << std::log(std::max(start.A, floor)), std::log(std::max(start.B, floor)),
       std::log(std::max(start.E, floor)), start.alpha, start.beta;
