@@ -102,7 +102,7 @@ TEST_F(RunTest, ShowsTheWalkWithoutATerminal) {
   EXPECT_THAT(end.out, AllOf(HasSubstr("20 observations (20 cells, seed 1), 5 trunks"),
                              HasSubstr("started on cpu:"), HasSubstr("completed  loss "),
                              HasSubstr("known-law  20/20 observations  0 running  0 waiting  100% of"),
-                             HasSubstr("approach 3"), HasSubstr("report.html")));
+                             HasSubstr(" N* = "), HasSubstr("report.html")));
   EXPECT_EQ(end.out.find('\x1b'), std::string::npos) << "no redraw, no colour";
 }
 

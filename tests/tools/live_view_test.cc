@@ -69,6 +69,9 @@ TEST_F(LiveViewTest, TellsChangesOnceAndNothingOfBefore) {
   trials_[1].set_attempt(1);
   EXPECT_THAT(Lines(Look(1)), ElementsAre(" trial 31  20.6K x 0.40M  started on cpu:1"));
   EXPECT_THAT(Look(2), IsEmpty());
+  LiveView late({.count = CountConvention::kNonEmbeddingPlusHead, .slot_kind = "", .expected_seconds = {}});
+  EXPECT_THAT(Lines(late.Update(Study(trials_), trials_, 2)),
+              ElementsAre(" trial 31  20.6K x 0.40M  started on w3:1"));
   trials_[1].set_state("completed");
   trials_[1].set_final_loss_nats(1.8784);
   EXPECT_THAT(Lines(Look(3)), ElementsAre(" trial 31  20.6K x 0.40M  completed  loss 1.878"));

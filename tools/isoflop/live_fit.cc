@@ -98,7 +98,10 @@ std::optional<LiveFit> FitLive(const std::vector<wire::Trial>& trials, AnalysisO
   if (!result.ok() || !result->parametric.has_value()) return std::nullopt;
   LiveFit fit;
   fit.law = result->parametric->law;
-  fit.sigma = result->parametric->certificate.sigma;
+  // Of the residuals with the five parameters taken off: few rows fit too well.
+  double squares = 0;
+  for (const KeptRow& row : result->rows) squares += row.residual.value_or(0) * row.residual.value_or(0);
+  fit.sigma = std::sqrt(squares / std::max(1.0, static_cast<double>(result->rows.size()) - 5));
   fit.draws = result->bootstrap.laws;
   fit.rows = static_cast<int>(result->rows.size());
   fit.line = LineOf(*result);

@@ -104,7 +104,7 @@ std::vector<TrialChange> LiveView::Update(const wire::Study& study,
     Seen& seen = seen_[trial.id()];
     const Seen before = seen;
     seen = {trial.state(), trial.attempt()};
-    if (!started_) continue;
+    if (!started_ && trial.state() != "leased") continue;
     const bool new_attempt = trial.attempt() != before.attempt;
     if (trial.state() == "leased" && (before.state != "leased" || new_attempt)) {
       changes.push_back({TrialChange::Kind::kStarted, "",
@@ -153,7 +153,7 @@ std::vector<TrialChange> LiveView::Update(const wire::Study& study,
 }
 
 std::optional<LiveView::Eta> LiveView::EstimateEta(double now) const {
-  if (!started_ || samples_.empty()) return std::nullopt;
+  if (!started_ || samples_.empty() || work_left_ <= 0) return std::nullopt;
   const double elapsed = samples_.back().at - begun_at_;
   const double done = samples_.back().done - done_before_;
   if (elapsed < kEtaAfterSeconds || done <= kEtaAfterShare * (done + work_left_)) {

@@ -41,7 +41,7 @@ class LiveView {
   explicit LiveView(LiveViewOptions options) : options_(std::move(options)) {}
 
   // Takes the study and all its trials as they are at `now`, and returns what
-  // changed. The first call finds out what was done before and returns nothing.
+  // changed. The first call tells what runs, not what was done before.
   std::vector<TrialChange> Update(const wire::Study& study, const std::vector<wire::Trial>& trials,
                                   double now);
 

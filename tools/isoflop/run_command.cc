@@ -11,6 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "analysis/report/report.h"
 #include "store/result_store.h"
 #include "study/format.h"
@@ -32,6 +34,14 @@ namespace {
 
 using Json = nlohmann::json;
 
+// A coordinator elsewhere may be restarted meanwhile. One on this machine that
+// falls silent has ended, and its store is free.
+constexpr absl::Duration kUnheard = absl::Minutes(5);
+constexpr absl::Duration kHolderUnheard = absl::Seconds(3);
+// A store whose holder does not answer is tried again for so long.
+constexpr absl::Duration kHolderEnds = absl::Seconds(15);
+constexpr absl::Duration kHolderPause = absl::Milliseconds(200);
+
 struct RunFlags {
   std::string yaml;
   std::string slots;
@@ -50,9 +60,11 @@ class Run {
   absl::Status Load();
   absl::StatusOr<bool> Confirm();
   absl::Status CheckMachine();
-  // Trains until the study has ended, or whatever else ends it.
+  // Trains until the study has ended, or whatever else ends it: here, or where
+  // the store is held already.
+  absl::StatusOr<WatchResult> Train();
   absl::StatusOr<WatchResult> TrainHere(LocalCluster& cluster);
-  absl::StatusOr<WatchResult> TrainThere();
+  absl::StatusOr<WatchResult> TrainThere(absl::Duration unheard);
   absl::StatusOr<wire::SubmitReply> Submit(StudyAdminClient& client);
   StudyWatchOptions WatchOptions(const wire::SubmitReply& reply, const std::string& slot_kind) const;
   // Fits, reports and says how it went.
@@ -68,6 +80,7 @@ class Run {
   Context& context_;
   LoadedStudy study_;
   bool uses_gpus_ = false;
+  bool trains_here_ = false;
 };
 
 absl::Status Run::Load() {
@@ -255,13 +268,15 @@ absl::StatusOr<WatchResult> Run::TrainHere(LocalCluster& cluster) {
   return result;
 }
 
-absl::StatusOr<WatchResult> Run::TrainThere() {
+absl::StatusOr<WatchResult> Run::TrainThere(absl::Duration unheard) {
   ISOFLOP_ASSIGN_OR_RETURN(std::unique_ptr<StudyAdminClient> client,
                            StudyAdminClient::Connect(context_.environment));
   ISOFLOP_ASSIGN_OR_RETURN(const wire::SubmitReply reply, Submit(*client));
   Say(absl::StrCat("handed to the coordinator at ", client->address(), "; its workers train"));
   Interrupts interrupts;
-  return WatchStudy(*client, WatchOptions(reply, ""), interrupts);
+  StudyWatchOptions options = WatchOptions(reply, "");
+  options.unheard = unheard;
+  return WatchStudy(*client, options, interrupts);
 }
 
 absl::StatusOr<int> Run::Finish(const WatchResult& result) {
@@ -321,6 +336,31 @@ absl::StatusOr<int> Run::Finish(const WatchResult& result) {
   return code;
 }
 
+absl::StatusOr<WatchResult> Run::Train() {
+  absl::Time deadline = absl::Now() + kHolderEnds;
+  while (true) {
+    absl::StatusOr<std::unique_ptr<LocalCluster>> cluster =
+        LocalCluster::Start(context_.environment, nullptr);
+    if (cluster.ok()) {
+      trains_here_ = true;
+      absl::StatusOr<WatchResult> result = TrainHere(**cluster);
+      (*cluster)->Shutdown();
+      return result;
+    }
+    if (!absl::IsFailedPrecondition(cluster.status())) return cluster.status();
+    // The coordinator that holds the store trains it there, if it answers. One
+    // that is about to end does not; then the store is free in a moment.
+    context_.environment.server = absl::StrCat("unix:", LocalSocket(context_.environment));
+    const absl::Time asked_at = absl::Now();
+    absl::StatusOr<WatchResult> there = TrainThere(kHolderUnheard);
+    if (!absl::IsUnavailable(there.status())) return there;
+    // It trained for a while and went away.
+    if (absl::Now() - asked_at > kHolderUnheard) deadline = absl::Now() + kHolderEnds;
+    if (absl::Now() > deadline) return cluster.status();
+    absl::SleepFor(kHolderPause);
+  }
+}
+
 absl::StatusOr<int> Run::Execute() {
   ISOFLOP_RETURN_IF_ERROR(Load());
   if (context_.flags.dry_run) return kExitOk;
@@ -331,33 +371,14 @@ absl::StatusOr<int> Run::Execute() {
     Say("nothing was done");
     return kExitOk;
   }
-  std::optional<WatchResult> result;
-  if (!is_elsewhere) {
-    absl::StatusOr<std::unique_ptr<LocalCluster>> cluster =
-        LocalCluster::Start(context_.environment, nullptr);
-    if (cluster.ok()) {
-      ISOFLOP_ASSIGN_OR_RETURN(result, TrainHere(**cluster));
-      (*cluster)->Shutdown();
-    } else if (absl::IsFailedPrecondition(cluster.status())) {
-      // A coordinator that holds the store trains it there, if it answers.
-      context_.environment.server = absl::StrCat("unix:", LocalSocket(context_.environment));
-      absl::StatusOr<WatchResult> there = TrainThere();
-      if (absl::IsUnavailable(there.status())) return cluster.status();
-      if (!there.ok()) return there.status();
-      result = *std::move(there);
-    } else {
-      return cluster.status();
-    }
-  } else {
-    ISOFLOP_ASSIGN_OR_RETURN(result, TrainThere());
-  }
-  if (result->end == WatchEnd::kInterrupted) {
-    Say(absl::StrCat(is_elsewhere ? "the study goes on there; watch it: isoflop status "
-                                  : "stopped; the same command goes on: isoflop run ",
-                     is_elsewhere ? study_.spec.name : flags_.yaml));
+  ISOFLOP_ASSIGN_OR_RETURN(const WatchResult result, is_elsewhere ? TrainThere(kUnheard) : Train());
+  if (result.end == WatchEnd::kInterrupted) {
+    Say(trains_here_ ? absl::StrCat("stopped; the same command goes on: isoflop run ", flags_.yaml)
+                     : absl::StrCat("the study goes on there; watch it: isoflop status ",
+                                    study_.spec.name));
     return kExitInterrupted;
   }
-  return Finish(*result);
+  return Finish(result);
 }
 
 }  // namespace

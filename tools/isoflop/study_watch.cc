@@ -15,7 +15,6 @@ namespace isoflop {
 namespace {
 
 constexpr absl::Duration kLook = absl::Milliseconds(250);
-constexpr absl::Duration kUnheard = absl::Seconds(30);
 constexpr double kSummarySeconds = 60;
 constexpr double kFitSeconds = 5;
 constexpr int kFewestForFit = 8;
@@ -169,7 +168,7 @@ absl::StatusOr<WatchResult> WatchStudy(StudyAdminClient& client, const StudyWatc
       if (std::optional<LiveFit> law = fit.Poll(trials, now); law.has_value()) {
         view.SetFit(*std::move(law));
       }
-    } else if (!absl::IsUnavailable(refreshed) || absl::Now() - heard > kUnheard) {
+    } else if (!absl::IsUnavailable(refreshed) || absl::Now() - heard > options.unheard) {
       screen.End(view.Summary(now));
       return refreshed;
     }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "analysis/analysis_options.h"
 #include "proto/study_admin.pb.h"
 #include "tools/isoflop/interrupts.h"
@@ -22,6 +23,8 @@ struct StudyWatchOptions {
   // Under which the law is fitted while the study runs; nullopt: it is not.
   std::optional<AnalysisOptions> fit;
   bool quiet = false;  // shows nothing
+  // A coordinator that is not heard for so long is given up.
+  absl::Duration unheard = absl::Seconds(30);
   // Asked at every look, where given: true ends the watch (a worker that has
   // ended). The caller knows why.
   std::function<bool()> has_ended;
@@ -44,7 +47,7 @@ struct WatchResult {
 };
 
 // Blocks until the study has ended or something else ends it. Unavailable: the
-// coordinator was not heard for half a minute.
+// coordinator was not heard for too long.
 absl::StatusOr<WatchResult> WatchStudy(StudyAdminClient& client, const StudyWatchOptions& options,
                                        Interrupts& interrupts);
 
