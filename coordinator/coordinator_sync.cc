@@ -302,6 +302,12 @@ void Coordinator::Impl::TakeHeld(const std::string& instance, Session& session,
   if (std::isfinite(held.tokens_per_second()) && held.tokens_per_second() >= 0) {
     live.tokens_per_second = held.tokens_per_second();
   }
+  // Who has not introduced itself to this epoch says it all again with its host and
+  // its checkpoint store; the OK to this request acknowledges nothing.
+  if (!session.introduced) {
+    news.answer_now = true;
+    return;
+  }
   TakePoints(*lease, live, held, news);
   TakeCheckpoints(*lease, live, session, held, now, news);
   for (const std::string& note : held.notes()) {

@@ -480,6 +480,33 @@ TEST_F(CoordinatorTest, AnAssignmentWhoseAnswerWasLostInARestartIsToldAgainWithS
   EXPECT_EQ((*reply)->desired(0).assignment().slots_size(), 1);
 }
 
+TEST_F(CoordinatorTest, AfterARestartNothingIsTakenBeforeTheIntroduction) {
+  Submit("s", {Trial("a")});
+  const int64_t lease = Assigned(SendAndCommit(Word("w")));
+  Crash();
+  // It does not know yet that we started anew, and says what it has.
+  wire::SynchronizeRequest unaware = Word("w");
+  unaware.clear_worker();
+  wire::HeldLease* held = Hold(unaware, lease);
+  AddPoints(held, 1, 3);
+  AddCheckpoint(held, 1, 40);
+  const SyncReply told = SendAndCommit(unaware);
+  ASSERT_TRUE(told->is_there());
+  ASSERT_EQ((*told)->desired_size(), 1);
+  EXPECT_EQ((*told)->desired(0).durable_seq(), 0u);
+  EXPECT_TRUE(disk_.checkpoints.empty());
+  // With its introduction the same counts, and the checkpoint has its store.
+  wire::SynchronizeRequest again = Word("w");
+  held = Hold(again, lease);
+  AddPoints(held, 1, 3);
+  AddCheckpoint(held, 1, 40);
+  const SyncReply taken = SendAndCommit(again);
+  ASSERT_TRUE(taken->is_there());
+  EXPECT_EQ((*taken)->desired(0).durable_seq(), 3u);
+  ASSERT_EQ(disk_.checkpoints.size(), 1u);
+  EXPECT_EQ(disk_.checkpoints.begin()->second.store_id, "store");
+}
+
 TEST_F(CoordinatorTest, WhatWasNotCommittedBeforeACrashIsSaidAgain) {
   Submit("s", {Trial("a")});
   const int64_t lease = Assigned(SendAndCommit(Word("w")));

@@ -75,10 +75,13 @@ void Agent::Impl::TakeResponse(const Call& call, absl::Time now) {
     last_notice_ = response.notice();
     if (!last_notice_.empty()) Log(CleanText(last_notice_, 1024));
   }
-  std::erase_if(deleted_, [&](const auto& item) { return item.second == call.number; });
-  for (const wire::HeldLease& held : call.request.held()) {
-    const auto found = leases_.find(LeaseId(held.lease_id()));
-    if (found != leases_.end()) found->second.report->Acknowledge(call.number);
+  // A coordinator of a new epoch took nothing from a worker that it did not know.
+  if (!conversation_.MustIntroduce()) {
+    std::erase_if(deleted_, [&](const auto& item) { return item.second == call.number; });
+    for (const wire::HeldLease& held : call.request.held()) {
+      const auto found = leases_.find(LeaseId(held.lease_id()));
+      if (found != leases_.end()) found->second.report->Acknowledge(call.number);
+    }
   }
   for (const wire::Rejected& rejected : response.rejected()) {
     Log(CleanText(absl::StrCat("lease ", rejected.lease_id(), ": refused ", rejected.field(), " ",
