@@ -72,6 +72,18 @@ void Descend(const FitRows& rows, double delta, const NewtonOptions& options, Pa
   }
 }
 
+// Down to E = 0 the logarithm has an endless way: where E has become small, the
+// optimum without it takes over if it is no worse.
+void TryWithoutE(const FitRows& rows, double delta, const NewtonOptions& options, Path* path) {
+  constexpr double kSmallBelow = 4;
+  if ((path->frozen & kFreezeE) != 0 || path->theta[2] > MinLnLoss(rows) - kSmallBelow) return;
+  Path without = *path;
+  without.theta[2] = kLogOfZero;
+  without.frozen |= kFreezeE;
+  Descend(rows, delta, options, &without);
+  if (without.summary.f <= path->summary.f) *path = without;
+}
+
 Path StartAt(const FitRows& rows, const LinearFit& start) {
   // A term that least squares left out starts small, but not on a plateau.
   const double floor = 0.03 * std::exp(MinLnLoss(rows));
@@ -215,6 +227,7 @@ LawFit FitLossLaw(const FitRows& rows, const LawFitOptions& options) {
     for (Bundle& bundle : bundles) {
       Descend(rows, widths[stage], {.max_iterations = last ? 300 : 60, .step_tolerance = last ? 1e-10 : 1e-5},
               &bundle.path);
+      if (last) TryWithoutE(rows, delta, {.max_iterations = 300}, &bundle.path);
     }
     Merge(&bundles, last ? 1e-7 : 1e-4);
   }
@@ -289,6 +302,7 @@ Refit RefitLossLaw(const FitRows& rows, const LawFitOptions& options, absl::Span
     if (path.theta[1] < -600) path.frozen |= kFreezeB;
     if (std::isfinite(delta)) Descend(rows, 10 * delta, {.max_iterations = 60, .step_tolerance = 1e-3}, &path);
     Descend(rows, delta, {.max_iterations = 200, .step_tolerance = 1e-9}, &path);
+    TryWithoutE(rows, delta, {.max_iterations = 200, .step_tolerance = 1e-9}, &path);
     if (path.summary.f < best.f * (1 - 1e-12)) {
       best = {path.theta, path.summary.f, path.summary.end == NewtonEnd::kConverged, static_cast<int>(i)};
     }

@@ -77,14 +77,12 @@ TEST(LawFitTest, SaysWhenALimitIsHit) {
   LossLaw law = HoffmannLaw();
   law.E = 0;
   const LawFit fit = FitLossLaw(FitRowsFrom(SimulatedStudy(law, 1e18, 1e21, 6, 8, 6)), {});
-  if (fit.certificate.outcome == FitOutcome::kBoundHit) {
-    ASSERT_EQ(fit.certificate.at_bounds.size(), 1u);
-    EXPECT_EQ(fit.certificate.at_bounds[0], "E = 0");
-    EXPECT_EQ(fit.law.E, 0);
-  } else {
-    EXPECT_LT(fit.law.E, 1e-3);
-  }
-  EXPECT_LE(RelativeDifference(fit.law.alpha, 0.34), 1e-3);
+  EXPECT_EQ(fit.certificate.outcome, FitOutcome::kBoundHit);
+  EXPECT_EQ(fit.certificate.at_bounds, std::vector<std::string>{"E = 0"});
+  EXPECT_EQ(fit.law.E, 0);
+  EXPECT_LE(RelativeDifference(fit.law.A, law.A), 1e-8);
+  EXPECT_LE(RelativeDifference(fit.law.alpha, law.alpha), 1e-8);
+  EXPECT_LE(RelativeDifference(fit.law.beta, law.beta), 1e-8);
 }
 
 TEST(LawFitTest, SaysWhenLossesDoNotDependOnTokens) {
