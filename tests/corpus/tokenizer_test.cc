@@ -93,13 +93,13 @@ TEST(SentencePieceTokenizerTest, GivesBackAnyBytes) {
 
 TEST(SentencePieceTokenizerTest, GivesTheIdsOfTheLibrary) {
   const TestFolder folder;
-  // Lines of the novels, a model of 1,000 pieces over some of them.
+  // Lines of the novels, a model of 500 pieces over some of them.
   const auto sources = ListSources({ISOFLOP_SOURCE_DIR "/configs/austen.txt.xz"}, "");
   ASSERT_TRUE(sources.ok());
   std::vector<std::string> lines;
   ASSERT_TRUE(ForEachDocument(sources->front(), SplitBy::kDocument,
                               [&](std::string_view text, std::int64_t) {
-                                for (std::size_t at = 0; at < text.size() && lines.size() < 12000;) {
+                                for (std::size_t at = 0; at < text.size() && lines.size() < 3000;) {
                                   const std::size_t end = std::min(text.find('\n', at), text.size());
                                   lines.emplace_back(text.substr(at, end - at));
                                   at = end + 1;
@@ -107,11 +107,11 @@ TEST(SentencePieceTokenizerTest, GivesTheIdsOfTheLibrary) {
                                 return absl::OkStatus();
                               })
                   .ok());
-  const std::vector<std::string> some(lines.begin(), lines.begin() + 1500);
-  const std::string model = TrainSentencePieceModel(1000, some);
+  const std::vector<std::string> some(lines.begin(), lines.begin() + 300);
+  const std::string model = TrainSentencePieceModel(500, some);
   const auto tokenizer = MakeTokenizer(folder.Write("novels.model", model));
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
-  EXPECT_EQ((*tokenizer)->facts().vocab_size, 1000);
+  EXPECT_EQ((*tokenizer)->facts().vocab_size, 500);
   lines.push_back("  blanks   of all kinds\tand \xc3\xa9t\xc3\xa9, \xe6\xbc\xa2\xe5\xad\x97 ");
   lines.push_back("aaaaaaaaaaaaaaaaaaaa eeeeeeee tttttttt ----------");
   for (const std::string& line : lines) {
