@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/coordinator_impl.h"
 #include "proto/convert.h"
+#include "study/format.h"
 #include "study/status_macros.h"
 
 namespace isoflop {
@@ -99,7 +100,7 @@ void Coordinator::Impl::NoteTrialChanged(TrialId trial) {
     if (after.state == TrialState::kCompleted) {
       completed_by_fingerprint_.emplace(info.row.planned.fingerprint, trial);
       if (info.row.result && info.row.result->final_loss_nats) {
-        detail = absl::StrCat("loss ", *info.row.result->final_loss_nats);
+        detail = absl::StrCat("loss ", ExactNumber(*info.row.result->final_loss_nats));
       }
     }
     AddEvent(study.row.id, trial, info.last_worker, ToString(after.state), std::move(detail));

@@ -769,7 +769,7 @@ std::string TrialQueue::WhyWaits(TrialId trial, absl::Time now) const {
     return "its worker, which is unheard; any other may take it";
   }
   if (of.record.state != TrialState::kQueued) return "";
-  if (policy.paused) return "its study is paused";
+  if (policy.paused) return "its study, which is paused";
   if (of.place == Entry::Place::kWaiting && of.not_before > now) {
     return absl::StrCat("its next attempt, in ",
                         absl::FormatDuration(absl::Ceil(of.not_before - now, absl::Seconds(1))),

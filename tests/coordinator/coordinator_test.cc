@@ -424,7 +424,7 @@ TEST_F(CoordinatorTest, PauseNowAsksForACheckpointAndResumeGoesOn) {
   held->mutable_outcome()->set_outcome_class(wire::OUTCOME_CLASS_PREEMPTED);
   SendAndCommit(ended);
   EXPECT_EQ(TrialNow(1).state(), "queued");
-  EXPECT_EQ(TrialNow(1).waits_for(), "its study is paused");
+  EXPECT_EQ(TrialNow(1).waits_for(), "its study, which is paused");
   Pass(absl::Seconds(6));
   EXPECT_EQ(Assigned(SendAndCommit(Word("w"))), 0);
   const SyncReply hanging = SendAndCommit(Word("w"));

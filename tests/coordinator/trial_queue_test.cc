@@ -288,7 +288,7 @@ TEST_F(TrialQueueTest, NothingOfAPausedStudyIsLeased) {
   queue_.PutStudy(kStudy, {.paused = true}, now_);
   ASSERT_TRUE(Speak("a").ok());
   EXPECT_FALSE(Lease("a").is_set());
-  EXPECT_EQ(queue_.WhyWaits(TrialId(1), now_), "its study is paused");
+  EXPECT_EQ(queue_.WhyWaits(TrialId(1), now_), "its study, which is paused");
   queue_.PutStudy(kStudy, {}, now_);
   EXPECT_TRUE(Lease("a").is_set());
 }

@@ -103,7 +103,7 @@ absl::StatusOr<int> ExplainWorker(const wire::Worker& worker, const ExplainFlags
   ISOFLOP_ASSIGN_OR_RETURN(const std::vector<wire::Event> events, ReadHistory(context.environment, request));
   std::string head = absl::StrCat("worker ", worker.name(), " on ", worker.host(), ": ", worker.state(), ", ",
                                   worker.free_slots_size(), " of ", Plural(worker.slots_size(), "slot"), " free");
-  if (worker.unheard_seconds() > 0) absl::StrAppend(&head, ", unheard for ", FormatSeconds(worker.unheard_seconds()));
+  if (worker.unheard_seconds() >= 1) absl::StrAppend(&head, ", unheard for ", FormatSeconds(worker.unheard_seconds()));
   std::vector<std::string> notes;
   if (!worker.notice().empty()) notes.push_back("now: " + worker.notice());
   return Finish("worker", worker.name(), head, notes, events, flags, true, context);

@@ -38,7 +38,8 @@ std::optional<Prediction> Predict(const wire::Trial& trial, const std::optional<
   if (!fit || trial.role() == wire::TRIAL_ROLE_TRUNK || IsBad(trial)) return std::nullopt;
   Prediction out;
   out.loss = fit->law.LossAt(ParamsOfTrial(trial, count), static_cast<double>(trial.tokens_planned()));
-  if (trial.has_final_loss_nats() && fit->sigma > 0) {
+  // A law that is met exactly has no noise to count in.
+  if (trial.has_final_loss_nats() && fit->sigma > 1e-9) {
     out.z = std::log(trial.final_loss_nats() / out.loss) / fit->sigma;
   }
   return out;
@@ -245,7 +246,7 @@ std::vector<std::string> WorkerLines(const wire::WorkerList& workers) {
     table.AddRow({worker.name(), worker.host(), worker.state(),
                   absl::StrCat(worker.slots_size() - worker.free_slots_size(), "/", worker.slots_size()),
                   worker.slots().empty() ? "" : worker.slots(0).device(), absl::StrJoin(worker.trial_ids(), " "),
-                  worker.unheard_seconds() > 0 ? FormatSeconds(worker.unheard_seconds()) : "", worker.notice()});
+                  worker.unheard_seconds() >= 1 ? FormatSeconds(worker.unheard_seconds()) : "", worker.notice()});
   }
   std::vector<std::string> lines;
   std::string text = table.ToString();
