@@ -138,11 +138,12 @@ TEST(ClusterTest, AStudyFromSubmitToTheEndAsThePersonSeesIt) {
 TEST(ClusterTest, CancelEndsForGoodAndKeepsResultsAndRetryGivesAFreshBudget) {
   Cluster cluster;
   ASSERT_TRUE(cluster.StartCoordinator()) << cluster.CoordinatorLog();
-  const std::string yaml = cluster.Write("study.yaml", Yaml("exit_at: 5, exit_code: 78, fault_attempts: 1"));
+  const std::string yaml = cluster.Write("study.yaml", Yaml("exit_at: 5, exit_code: 78, fault_attempts: 1, delay_ms: 400"));
   ASSERT_EQ(cluster.Isoflop({"submit", yaml, "-y"}).exit_code, 0);
   cluster.StartWorker("w1", {"--slots", "cpu:1", "--beat", "100ms"});
   // A study none of whose trials ever started pauses at a wrong one.
-  ASSERT_TRUE(WaitUntil([&] { return cluster.Isoflop({"status", "--failed"}).out.find("failed") != std::string::npos; }));
+  ASSERT_TRUE(WaitUntil(
+      [&] { return cluster.Isoflop({"explain", "small"}).out.find("failed: exit code 78") != std::string::npos; }));
   const ProgramEnd why = cluster.Isoflop({"explain", "small"});
   EXPECT_THAT(why.out, AllOf(HasSubstr("failed: exit code 78"), HasSubstr("cure: mend the study")));
   const ProgramEnd unasked = cluster.Isoflop({"cancel", "small"});
@@ -153,6 +154,30 @@ TEST(ClusterTest, CancelEndsForGoodAndKeepsResultsAndRetryGivesAFreshBudget) {
   EXPECT_EQ(cancelled.exit_code, 0) << cancelled.err;
   EXPECT_THAT(cancelled.out, HasSubstr("0 results kept"));
   EXPECT_THAT(cluster.Isoflop({"cancel", "99", "-y"}).err, HasSubstr("no trial 99"));
+}
+
+TEST(ClusterTest, CtrlCLeavesStatusAndAWorkerGivesItsTrialsBack) {
+  Cluster cluster;
+  ASSERT_TRUE(cluster.StartCoordinator()) << cluster.CoordinatorLog();
+  const std::string yaml = cluster.Write("study.yaml", Yaml("total_ms: 60000, points: 500"));
+  ASSERT_EQ(cluster.Isoflop({"submit", yaml, "-y"}).exit_code, 0);
+  cluster.StartWorker("w1", {"--slots", "cpu:2", "--beat", "100ms"});
+  ASSERT_TRUE(WaitUntil([&] { return cluster.Isoflop({"status"}).out.find("slots 2/2") != std::string::npos; }));
+  const std::string out = cluster.folder() + "/watched";
+  Program watch({ISOFLOP_PROGRAM, "status", "-w"}, cluster.env(), out, out);
+  ASSERT_TRUE(WaitUntil([&] { return ReadText(out).find("small  active") != std::string::npos; }));
+  watch.Signal(SIGINT);
+  EXPECT_EQ(watch.Wait(), 130);
+  ASSERT_TRUE(WaitUntil([&] {
+    const Json told = Json::parse(cluster.Isoflop({"status", "--json"}).out, nullptr, false);
+    return told.is_object() && told["trials"][5]["step"] > 0;
+  }));
+  cluster.worker("w1")->Signal(SIGINT);
+  EXPECT_EQ(cluster.worker("w1")->Wait(), 0) << cluster.WorkerLog("w1");
+  const Json told = Json::parse(cluster.Isoflop({"status", "--json", "--trials"}).out);
+  EXPECT_EQ(told["study"]["trials"]["queued"], 6);
+  EXPECT_TRUE(cluster.Trainers().empty());
+  EXPECT_THAT(cluster.Isoflop({"explain", "6"}).out, HasSubstr("preempted"));
 }
 
 TEST(ClusterTest, AWorkerOnTcpNeedsTheToken) {
