@@ -75,7 +75,7 @@ absl::Status MakePrivateFolder(const std::string& folder) {
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    return absl::NotFoundError(absl::StrCat(path, ": cannot be read: ", std::strerror(errno)));
+    return absl::NotFoundError(absl::StrCat(path, ": cannot be read: ", std::strerror(errno), "\ncure: check the path"));
   }
   std::ostringstream text;
   text << in.rdbuf();

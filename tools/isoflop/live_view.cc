@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -203,6 +204,12 @@ std::string LiveView::Summary(double now) const {
 std::vector<std::string> LiveView::Block(double now) const {
   std::vector<std::string> lines = {Summary(now)};
   std::vector<wire::Trial> shown = running_;
+  std::stable_sort(shown.begin(), shown.end(), [](const wire::Trial& a, const wire::Trial& b) {
+    const auto place = [](const wire::Trial& trial) {
+      return std::pair(trial.worker(), trial.slots_size() > 0 ? trial.slots(0) : 0);
+    };
+    return place(a) < place(b);
+  });
   if (shown.size() > kMostRunning) {
     // The slowest are those whose remaining tokens take longest.
     const auto seconds_left = [](const wire::Trial& trial) {

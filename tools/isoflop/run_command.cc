@@ -94,7 +94,9 @@ absl::Status Run::Load() {
   }
   options.progress = [this](const std::string& line) { Say(line); };
   ISOFLOP_ASSIGN_OR_RETURN(study_, LoadStudy(flags_.yaml, context_.environment, options));
-  Say(PlanTable(study_.plan));
+  std::string table = PlanTable(study_.plan);
+  while (!table.empty() && table.back() == '\n') table.pop_back();
+  Say(table);
   for (const std::string& warning : study_.plan.warnings) {
     if (!context_.flags.quiet) std::fprintf(stderr, "warning: %s\n", warning.c_str());
   }
@@ -183,11 +185,10 @@ StudyWatchOptions Run::WatchOptions(const wire::SubmitReply& reply,
       options.view.expected_seconds[reply.trial_ids(i)] = trial.seconds_estimate * trial.slots;
     }
   }
-  options.fit = AnalysisOptions{.spec = study_.spec.analysis,
-                                .count = study_.spec.grid.count,
-                                .flops = study_.spec.grid.flops,
-                                .budgets = {},
-                                .eval_sha256 = ""};
+  AnalysisOptions& fit = options.fit.emplace();
+  fit.spec = study_.spec.analysis;
+  fit.count = study_.spec.grid.count;
+  fit.flops = study_.spec.grid.flops;
   return options;
 }
 
