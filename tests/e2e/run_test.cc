@@ -97,6 +97,7 @@ TEST_F(RunTest, RecoversTheLawItWasGiven) {
 }
 
 TEST_F(RunTest, ShowsTheWalkWithoutATerminal) {
+  Study(", delay_ms: 2");  // a trial lasts long enough to be seen running
   const ProgramEnd end = RunIn("home");
   ASSERT_EQ(end.exit_code, 0) << end.out << end.err;
   EXPECT_THAT(end.out, AllOf(HasSubstr("20 observations (20 cells, seed 1), 5 trunks"),
