@@ -7,7 +7,33 @@
 #include <fstream>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
 namespace isoflop {
+
+namespace {
+
+// T6 tells the hours of an optimum at the speed that was measured: of the
+// machine's mood, not of the result.
+std::string WithoutHours(const std::string& csv) {
+  std::string kept;
+  std::ptrdiff_t hours = -1;
+  for (const absl::string_view line : absl::StrSplit(csv, '\n')) {
+    std::vector<std::string> cells = absl::StrSplit(line, ',');
+    if (kept.empty()) {
+      const auto found = std::find(cells.begin(), cells.end(), "slot_hours");
+      if (found == cells.end()) return csv;
+      hours = found - cells.begin();
+    }
+    if (hours < static_cast<std::ptrdiff_t>(cells.size())) cells.erase(cells.begin() + hours);
+    absl::StrAppend(&kept, absl::StrJoin(cells, ","), "\n");
+  }
+  return kept;
+}
+
+}  // namespace
 
 RunFolder::RunFolder() {
   path_ = (std::filesystem::temp_directory_path() / "isoflop-run-XXXXXX").string();
@@ -96,7 +122,7 @@ std::map<std::string, std::string> RunFolder::ResultTables(const std::string& ho
   for (const auto& entry : std::filesystem::directory_iterator(File(home + "-report/tables"))) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("t6") || name.starts_with("t7") || name.starts_with("t8")) {
-      tables[name] = ReadText(entry.path());
+      tables[name] = WithoutHours(ReadText(entry.path()));
     }
   }
   return tables;

@@ -40,8 +40,8 @@ class RunFolder {
   std::map<std::string, double> Losses(const std::string& home) const;
   // How often each completed trial was leased, by its number.
   std::map<int64_t, size_t> LeasesOfCompleted(const std::string& home) const;
-  // The tables of results (T6, T7, T8) of a report, by file; those that tell of
-  // the run itself are not among them.
+  // The tables of results (T6, T7, T8) of a report, by file; what tells of the
+  // run itself, T6's hours included, is left out.
   std::map<std::string, std::string> ResultTables(const std::string& home) const;
 
  private:
