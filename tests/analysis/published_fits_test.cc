@@ -205,9 +205,9 @@ TEST(PublishedFitsTest, S1BiasOfParabolas) {
     const AnalysisResult result = AnalyzeOrDie(SimulatedStudy(HoffmannLaw(), 1e17, 1e21, 5, 15, spread), options);
     ASSERT_TRUE(result.isoflop && result.isoflop->tokens_law_ols && result.isoflop->bias_at_target);
     const std::string what = "% too low, width " + std::to_string(static_cast<int>(spread));
-    Demand("S1", what, percent, 100 * (1 - result.isoflop->tokens_law_ols->At(1e24) / truth), 1e-5);
+    Demand("S1", what, percent, 100 * (1 - result.isoflop->tokens_law_ols->At(1e24) / truth), 1e-6);
     // The bias routine, on the fitted law: N* too high by what D* is too low.
-    Demand("S1", what + ", bias", percent, 100 * (1 - std::exp(-*result.isoflop->bias_at_target)), 1e-3);
+    Demand("S1", what + ", bias", percent, 100 * (1 - std::exp(-*result.isoflop->bias_at_target)), 1e-6);
   }
 }
 
