@@ -112,6 +112,7 @@ class FitCommandTest(unittest.TestCase):
             ("params,tokens,loss\n1e6,2e7,3\n", ("--objective", "lad"), 2, "objective 'lad' comes in a later release"),
             ("params,tokens,loss\n1e6,2e7,3\n", ("--objective", "hubber"), 2, "did you mean 'huber'?"),
             ("params,tokens,loss\n1e6,2e7,3\n", ("--count", "totl"), 2, "did you mean 'total'?"),
+            ("params,tokens,loss\n1e6,2e7,3\n", ("--start-grid",), 2, "--start-grid: comes in a later release"),
             ("params,tokens,loss\n1e6,2e7,3\n", ("--form", "kaplan"), 2, "form 'kaplan' comes in a later release"),
         ]:
             told = self.isoflop("fit", self.file(text), *flags, code=code).stderr

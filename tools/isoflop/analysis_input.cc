@@ -22,11 +22,12 @@
 #include "tools/isoflop/study_source.h"
 
 namespace isoflop {
-namespace {
 
 absl::Status BadFlag(const std::string& flag, const std::string& what, const std::string& cure) {
   return absl::InvalidArgumentError(absl::StrCat(flag, ": ", what, "\ncure: ", cure));
 }
+
+namespace {
 
 absl::Status BadChoice(const std::string& flag, const std::string& text, const std::vector<std::string>& choices) {
   std::string list;

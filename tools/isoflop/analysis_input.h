@@ -27,6 +27,9 @@ struct AnalysisFlags {
 // Puts the positional SOURCE and the flags on `app`. `flags` must outlive it.
 void AddAnalysisFlags(CLI::App& app, AnalysisFlags* flags);
 
+// InvalidArgument: `flag: what`, and the cure.
+absl::Status BadFlag(const std::string& flag, const std::string& what, const std::string& cure);
+
 struct AnalysisInput {
   std::string name;  // the study's name, or the CSV's file name
   bool is_csv = false;

@@ -37,8 +37,16 @@ absl::StatusOr<int> RunFit(const AnalysisFlags& flags, const Context& context) {
 
 CommandBody AddFitCommand(CLI::App& app) {
   auto flags = std::make_shared<AnalysisFlags>();
+  auto start_grid = std::make_shared<bool>(false);
   AddAnalysisFlags(app, flags.get());
-  return [flags](Context& context) { return RunFit(*flags, context); };
+  app.add_flag("--start-grid", *start_grid, "in a later release");
+  return [flags, start_grid](Context& context) -> absl::StatusOr<int> {
+    if (*start_grid) {
+      return BadFlag("--start-grid", "comes in a later release",
+                     "leave it out: the certificate names the starts that were tried");
+    }
+    return RunFit(*flags, context);
+  };
 }
 
 }  // namespace isoflop

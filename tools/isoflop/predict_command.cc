@@ -26,10 +26,6 @@ struct PredictFlags {
   std::string budget, params, tokens, loss, inference_tokens, unique_tokens;
 };
 
-absl::Status BadFlag(const std::string& flag, const std::string& what, const std::string& cure) {
-  return absl::InvalidArgumentError(absl::StrCat(flag, ": ", what, "\ncure: ", cure));
-}
-
 absl::StatusOr<double> Amount(const std::string& flag, const std::string& text, const std::string& example) {
   const std::optional<double> value = ParseAmount(text);
   if (!value || !(*value > 0) || !std::isfinite(*value)) {
