@@ -31,12 +31,20 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::Cpu)
   target_link_options(LibTorch::Cpu INTERFACE -Wl,--disable-new-dtags -Wl,-rpath,${_torch}/lib)
 
   file(GLOB _cudart ${_site}/nvidia/cu13/lib/libcudart.so.13)
+  # CUDA's headers include these two, of wheels that torch does not bring.
+  set(_cuda_headers ${_site}/nvidia/cu13/include $ENV{CUDA_HOME}/include /usr/local/cuda/include)
+  find_path(_cuda_crt crt/host_defines.h PATHS ${_cuda_headers} NO_DEFAULT_PATH NO_CACHE)
+  find_path(_cuda_cccl nv/target PATHS ${_cuda_headers} PATH_SUFFIXES cccl NO_DEFAULT_PATH NO_CACHE)
   set(ISOFLOP_TRAINER_CUDA_FOUND OFF)
-  if(EXISTS ${_torch}/lib/libtorch_cuda.so AND _cudart AND EXISTS ${_site}/nvidia/nccl/include/nccl.h)
+  if(EXISTS ${_torch}/lib/libtorch_cuda.so AND NOT (_cuda_crt AND _cuda_cccl))
+    message(WARNING "no crt/host_defines.h or nv/target: isoflop-trainer is built for the CPU alone. "
+      "Cure: pip install 'nvidia-cuda-crt==13.0.*' 'nvidia-cuda-cccl==13.0.*' into the environment of ${_torch}, "
+      "or set CUDA_HOME to a CUDA 13 toolkit")
+  elseif(EXISTS ${_torch}/lib/libtorch_cuda.so AND _cudart AND EXISTS ${_site}/nvidia/nccl/include/nccl.h)
     set(ISOFLOP_TRAINER_CUDA_FOUND ON)
     add_library(LibTorch::Cuda INTERFACE IMPORTED)
     target_include_directories(LibTorch::Cuda SYSTEM INTERFACE
-      ${_site}/nvidia/cu13/include ${_site}/nvidia/nccl/include)
+      ${_site}/nvidia/cu13/include ${_site}/nvidia/nccl/include ${_cuda_crt} ${_cuda_cccl})
     target_link_libraries(LibTorch::Cuda INTERFACE LibTorch::Cpu
       -Wl,--no-as-needed ${_torch}/lib/libtorch.so ${_torch}/lib/libtorch_cuda.so
       ${_torch}/lib/libc10_cuda.so ${_cudart} -Wl,--as-needed)

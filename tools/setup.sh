@@ -14,6 +14,9 @@ set -euo pipefail
 
 TORCH_VERSION=2.11.0
 PLOTLY_VERSION=7.1.0
+# crt/host_defines.h and nv/target, which CUDA's headers include and none of the
+# wheels that torch brings has. Headers alone, of the same CUDA minor version.
+CUDA_HEADER_WHEELS=(nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
 with_trainer=1
 with_browser=0
 for arg in "$@"; do
@@ -85,6 +88,11 @@ if [ "$with_trainer" = 1 ]; then
     pip_install "torch==$TORCH_VERSION" numpy
     echo "$TORCH_VERSION" > "$cache/torch-version"
     say "LibTorch installed"
+  fi
+  cuda_headers="$(site)/nvidia/cu13/include"
+  if [ -z "${ISOFLOP_TORCH_DIR:-}" ] && ! { [ -f "$cuda_headers/crt/host_defines.h" ] && [ -f "$cuda_headers/nv/target" ]; }; then
+    say "CUDA headers from the PyPI wheels: ${CUDA_HEADER_WHEELS[*]}"
+    pip_install --no-deps "${CUDA_HEADER_WHEELS[@]}"
   fi
 fi
 say "ready"
