@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "study/evaluation_cost.h"
+
 namespace isoflop {
 namespace {
 
@@ -51,14 +53,16 @@ double MemoryBytesPerSlot(const ModelShape& shape, int64_t sequence_length, Prec
 double SlotSeconds(const TrialSpec& spec, int64_t own_steps, const PlanFacts& facts) {
   const double speed = TokensPerSecond(spec, facts);
   if (speed <= 0) return 0;
-  double tokens = static_cast<double>(own_steps) * static_cast<double>(spec.batch_tokens());
-  int64_t evaluations = 1;
+  const auto batch_tokens = static_cast<double>(spec.batch_tokens());
+  const auto whole_set = static_cast<double>(facts.eval_tokens);
+  double evaluated = whole_set;
   if (spec.eval_every_steps > 0) {
     const int64_t before = (spec.steps - own_steps) / spec.eval_every_steps;
-    evaluations += (spec.steps - 1) / spec.eval_every_steps - before;
+    const int64_t periodic = (spec.steps - 1) / spec.eval_every_steps - before;
+    evaluated += static_cast<double>(periodic) *
+                 PeriodicEvalTokens(static_cast<double>(spec.eval_every_steps) * batch_tokens, whole_set);
   }
-  tokens += static_cast<double>(evaluations) * static_cast<double>(facts.eval_tokens) / 3;
-  return tokens / speed;
+  return (static_cast<double>(own_steps) * batch_tokens + evaluated / kEvalTokensPerTrainToken) / speed;
 }
 
 void AssignSlots(const StudySpec& spec, const PlanFacts& facts, std::vector<PlannedTrial>* trials) {

@@ -13,8 +13,8 @@
 namespace isoflop {
 
 // Seconds of one slot for `own_steps` updates of `spec` and the evaluations
-// among them and at the end, an evaluation token at a third of a training
-// token. 0: the facts tell no speed.
+// among them and at the end, as `evaluation_cost.h` prices them. 0: the facts
+// tell no speed.
 double SlotSeconds(const TrialSpec& spec, int64_t own_steps, const PlanFacts& facts);
 
 // Sets `slots` of every trial by the study's rule. `auto` starts at 1 and

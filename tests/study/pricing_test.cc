@@ -56,8 +56,12 @@ TEST(PricingTest, SecondsCountEvaluationsAtAThird) {
   facts.speeds = {MeasuredSpeed{trial.model, 64, 1000}};
   EXPECT_DOUBLE_EQ(SlotSeconds(trial, 100, facts), (51200 + 1000) / 1000.0) << "at the end only";
   trial.eval_every_steps = 20;
-  EXPECT_DOUBLE_EQ(SlotSeconds(trial, 100, facts), (51200 + 5000) / 1000.0) << "at 20, 40, 60, 80 and the end";
-  EXPECT_DOUBLE_EQ(SlotSeconds(trial, 30, facts), (15360 + 2000) / 1000.0) << "a branch from 70: at 80 and the end";
+  EXPECT_DOUBLE_EQ(SlotSeconds(trial, 100, facts), (51200 + 4 * 512 + 1000) / 1000.0)
+      << "at 20, 40, 60, 80, each 5 % of 20 steps, and the end";
+  facts.eval_tokens = 600;
+  EXPECT_DOUBLE_EQ(SlotSeconds(trial, 100, facts), (51200 + 5 * 200) / 1000.0) << "never more than the set holds";
+  facts.eval_tokens = 3000;
+  EXPECT_DOUBLE_EQ(SlotSeconds(trial, 30, facts), (15360 + 1512) / 1000.0) << "a branch from 70: at 80 and the end";
 }
 
 TEST(PricingTest, AutoSlotsDoubleOnlyForWhatWouldHoldUpTheRest) {

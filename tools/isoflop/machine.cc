@@ -31,12 +31,12 @@ constexpr Device kDevices[] = {
 
 constexpr double kShareOfPeak = 0.35;
 // What a trainer of small networks makes of a core whose plain product
-// (MeasureCoreFlops) runs at 1.7e10: 1e11 FLOP/s in its matrix products and 1.6 ms
-// of every update in all that is none. Of d 16 to 96 in CPU time on a busy
-// machine, scaled so that the quickstart takes the 5 minutes it does on an idle
-// one. A first guess: measured speeds of the store come before it.
-constexpr double kCpuProductSpeedup = 6;
-constexpr double kCpuFlopsPerStep = 1.6e-3 * 1.7e10;
+// (MeasureCoreFlops) runs at 1.5e10: 8.3e10 FLOP/s in its matrix products and
+// 2.4 ms of every update in all that is none. From the tokens/s of the
+// quickstart's nine shapes, d 16 to 96, both cores of an idle machine busy. A
+// first guess: measured speeds of the store come before it.
+constexpr double kCpuProductSpeedup = 5.5;
+constexpr double kCpuFlopsPerStep = 2.4e-3 * 1.5e10;
 
 double ThreadCpuSeconds() {
   timespec now{};

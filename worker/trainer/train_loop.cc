@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "corpus/eval_set.h"
 #include "corpus/permutation.h"
+#include "study/evaluation_cost.h"
 #include "study/param_counts.h"
 #include "study/trial_text.h"
 #include "worker/trainer/batch_loader.h"
@@ -42,13 +43,9 @@ namespace {
 // A loss point every so many updates, and one after the first: its loss is that
 // of the untrained network.
 constexpr int64_t kStepsPerPoint = 10;
-// What an evaluation in between may cost, of the training since the last one.
-constexpr double kGlanceShare = 0.05;
 // Never silent for longer than this: the agent ends an attempt that is, after ten
 // minutes.
 constexpr absl::Duration kLongestSilence = absl::Minutes(1);
-// A training token costs as much as this many evaluated ones.
-constexpr double kTrainToEvalCost = 3;
 
 // Seeds the dropout of one micro-step: a pure function, so that a resume needs no
 // state of a generator.
@@ -343,7 +340,8 @@ class TrialTrainer {
   }
 
   void SayGlance() {
-    const double tokens = static_cast<double>(trial_.eval_every_steps * trial_.batch_tokens()) * kTrainToEvalCost * kGlanceShare;
+    const double tokens = PeriodicEvalTokens(static_cast<double>(trial_.eval_every_steps * trial_.batch_tokens()),
+                                             std::numeric_limits<double>::infinity());
     const auto windows = static_cast<int64_t>(tokens / static_cast<double>(trial_.eval_sequence_length));
     const Evaluation::Glance glance = MakeEvaluation({}).Spread(std::max<int64_t>(1, windows));
     events_.Write(TrainerEvent("eval")
