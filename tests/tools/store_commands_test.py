@@ -162,6 +162,9 @@ class StoreCommandsTest(unittest.TestCase):
         self.assertIn("did you mean 'final_loss_nats'?",
                       self.run_isoflop("query", "SELECT final_los_nats FROM observation", code=2)[1])
         self.assertIn("did you mean 'observation'?", self.run_isoflop("query", "SELECT * FROM observations", code=2)[1])
+        error = self.run_isoflop("query", "SELECT params_non_embedding FROM trial", code=2)[1]
+        self.assertIn("it is a column of", error)
+        self.assertIn("observation", error)
         self.run_isoflop("query", code=2)
         self.run_isoflop("query", "SELECT 1", "--limit", "-1", code=2)
         self.run_isoflop("query", "SELECT 1", "--server", f"unix:{self.folder.name}/none.sock", code=5)

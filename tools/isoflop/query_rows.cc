@@ -4,8 +4,10 @@
 
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "proto/channel.h"
 #include "proto/study_admin.grpc.pb.h"
@@ -82,7 +84,8 @@ absl::StatusOr<RowTable> Ask(const Context& context, const std::string& sql, int
   return AskCoordinator(context, sql, limit);
 }
 
-// "no such column: los_nats" becomes a question.
+// "no such column: los_nats" becomes a question; the column of another table is
+// told from a slip of the pen.
 absl::Status WithBetterName(const Context& context, const absl::Status& status) {
   for (const char* sign : {"no such column: ", "no such table: "}) {
     const std::string message(status.message());
@@ -95,15 +98,18 @@ absl::Status WithBetterName(const Context& context, const absl::Status& status) 
     if (const size_t dot = word.rfind('.'); dot != std::string::npos) word = word.substr(dot + 1);
     const absl::StatusOr<std::vector<SchemaTable>> schema = StoreSchema(context);
     if (!schema.ok()) return status;
-    std::vector<std::string> names;
+    std::vector<std::string> names, tables_with_it;
     for (const SchemaTable& table : *schema) {
       if (sign[8] == 't') {
         names.push_back(table.name);
       } else {
+        if (absl::c_linear_search(table.columns, word)) tables_with_it.push_back(table.name);
         names.insert(names.end(), table.columns.begin(), table.columns.end());
       }
     }
-    const std::string clause = DidYouMeanClause(word, names);
+    const std::string clause = tables_with_it.empty()
+                                   ? DidYouMeanClause(word, names)
+                                   : absl::StrCat(" there; it is a column of ", absl::StrJoin(tables_with_it, ", "));
     return absl::Status(status.code(), absl::StrCat(message.substr(0, end), clause, message.substr(end)));
   }
   return status;
