@@ -25,8 +25,25 @@ struct AnalysisOptions {
   std::string eval_sha256;
   // Observation::source of the rows that the user's filter left out.
   std::set<std::string> filtered_sources;
+  // D_inf of the inference-aware optimum and U of the data-constrained one; empty:
+  // defaults, and the data set's own.
+  std::vector<double> inference_tokens;
+  std::optional<double> unique_tokens;
   // N*(C) further than 3 decades beyond the largest C kept.
   bool allow_extrapolation = false;
+
+  // The sections beside the fit that are computed: all for `report`, fewer where a
+  // line is asked for.
+  struct Sections {
+    bool agreement = true;
+    bool sensitivity = true;
+    bool holdout = true;
+    bool uncertainty = true;  // BCa, profiles, influence, coverage
+    bool forms = true;
+    bool conventions = true;
+    static Sections None() { return {false, false, false, false, false, false}; }
+  };
+  Sections sections = Sections::None();
 
   // Options that affect speed only.
   int threads = 0;  // of the bootstrap; 0: one a core

@@ -96,6 +96,11 @@ double PowerLaw::At(double budget_flops) const {
   return std::exp(ln_coefficient.value + exponent.value * std::log(budget_flops));
 }
 
+double SeedNoise::SigmaAt(double loss) const {
+  if (!ln_sigma_intercept || !ln_sigma_slope || !(loss > 0)) return sigma;
+  return std::exp(*ln_sigma_intercept + *ln_sigma_slope * std::log(loss));
+}
+
 double Parabola::LossAt(double params) const {
   const double x = std::log10(params) - center;
   return (p * x + q) * x + r;

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -88,6 +89,7 @@ struct Estimate {
   double value = 0;
   std::optional<double> se;         // standard error, of draws (ddof 1) or by the delta method
   std::vector<Interval> intervals;  // in the order of the levels asked for; empty: none computed
+  std::vector<Interval> bca;        // bias-corrected and accelerated, level by level; empty: not computed
   std::string method;               // "pairs", "cluster", "delta method"; empty without intervals
 
   // The interval at `level` percent, or nullptr.
@@ -225,6 +227,8 @@ struct IsoflopFit {
   // ordinary least squares beside it.
   std::optional<PowerLaw> params_law, tokens_law;
   std::optional<PowerLaw> params_law_ols, tokens_law_ols;
+  // With the bias of each minimum taken off; nullopt without a law of approach 3.
+  std::optional<PowerLaw> params_law_corrected, tokens_law_corrected;
   // The bias of the power law's ln N* at C_T; nullopt without a law.
   std::optional<double> bias_at_target;
   std::optional<Refusal> refusal;  // set: no power law
@@ -236,7 +240,10 @@ struct EnvelopePoint {
 };
 
 struct EnvelopeFit {
-  std::vector<EnvelopePoint> hull;  // by rising C
+  std::vector<EnvelopePoint> hull;  // vertices of the lower hull that are kept, by rising C
+  int curve_points = 0;             // that the hull was taken of
+  double largest_share = 0;         // of the vertices that one N holds; a third warns
+  bool ends_at_extreme_sizes = false;  // smallest and largest N hold the ends of the hull
   std::optional<PowerLaw> params_law, tokens_law;
   std::optional<Refusal> refusal;
 };
@@ -283,10 +290,42 @@ struct EfficiencyRow {
   double wasted_flops = 0;
 };
 
+// What it takes to bring size N to the loss that is optimal at budget C.
+struct OvertrainingRow {
+  double budget_flops = 0;   // C whose optimal loss is aimed at
+  double params_factor = 0;  // N / N*(C)
+  double params = 0;
+  Quantity tokens;             // D(N); a refusal where no amount of tokens does
+  Quantity tokens_per_parameter;
+  Quantity overhead_fraction;  // 6 N D(N) / C - 1
+};
+
+// Training and inference together cost least at (N, D) (Sardana et al. 2024).
+struct InferenceRow {
+  double inference_tokens = 0;  // D_inf
+  double budget_flops = 0;      // C whose optimal loss is aimed at
+  Estimate params, tokens, tokens_per_parameter;
+  Estimate saving_fraction;     // of lifetime FLOPs against the training optimum
+};
+
+// The optimum at C when the corpus has U tokens (Muennighoff et al. 2023).
+struct RepeatedDataRow {
+  double budget_flops = 0, unique_tokens = 0;
+  Estimate params, tokens, epochs, loss;
+};
+
+// The exponent a under one pair of conventions.
+struct ConventionRow {
+  CountConvention count = CountConvention::kNonEmbeddingPlusHead;
+  FlopsConvention flops = FlopsConvention::k6nd;
+  Quantity a_parametric, a_isoflop, a_envelope;
+  bool chosen = false;  // the analysis' own
+};
+
 // --- uncertainty ------------------------------------------------------------------------
 
 struct BootstrapSummary {
-  std::string method;        // "pairs", "cluster"; empty: none was made
+  std::string method;        // "pairs", "cluster", "wild", "parametric"; empty: none was made
   int draws = 0;             // asked for
   int failed = 0;            // draws that could not be fitted (too few distinct rows)
   uint64_t seed = 0;
@@ -300,6 +339,13 @@ struct SeedCell {
   std::vector<double> losses;
 };
 
+// F of the scatter of the cells' means around the law against the scatter inside
+// the cells.
+struct LackOfFit {
+  double F = 0, p = 0;
+  int df_law = 0, df_seeds = 0;
+};
+
 // The noise of ln L that a new seed brings.
 struct SeedNoise {
   bool from_replicates = false;  // else from the residuals of the fit
@@ -307,6 +353,42 @@ struct SeedNoise {
   int cells = 0;                 // with two or more seeds
   int degrees_of_freedom = 0;
   std::vector<SeedCell> replicates;
+  // From three cells on: ln sigma = intercept + slope ln L.
+  std::optional<double> ln_sigma_intercept, ln_sigma_slope;
+  std::optional<LackOfFit> lack_of_fit;  // with replicates and a law
+
+  // sigma at loss `loss`: the line where there is one, else sigma.
+  double SigmaAt(double loss) const;
+};
+
+// The objective along one number, minimised over everything else.
+struct Profile {
+  std::string name;  // "alpha", "beta", "alpha - beta", "E", "ln N*(C_T)"
+  double at_best = 0;
+  std::vector<double> value;      // rising
+  std::vector<double> statistic;  // robust likelihood ratio, 0 at the best
+  double threshold = 3.841;       // chi-square of one degree of freedom, 95 %
+  std::optional<double> lo, hi;   // where the statistic crosses it; nullopt: open
+};
+
+// What leaving out one run, size or budget does.
+struct Influence {
+  std::string what;  // "trial 17", "size 20.6K", "budget 6e11"
+  int rows = 0;      // left out
+  double delta_a = 0, delta_ln_params_at_target = 0;
+  std::optional<double> delta_a_se, delta_ln_params_se;  // the same in standard errors
+};
+
+// Of 100 studies of this design, how many intervals hold the truth.
+struct CoverageRow {
+  std::string name;  // "a", "E", "ln N*(C_T)", ...
+  double level = 95;
+  double covered_percent = 0;
+};
+struct Coverage {
+  std::string method;  // "fast" (warp speed) or "nested"
+  int studies = 0;
+  std::vector<CoverageRow> rows;
 };
 
 // --- verdict and later sections -------------------------------------------------------------
@@ -314,33 +396,120 @@ struct SeedNoise {
 enum class Verdict { kCannotTell, kAgree, kAgreeInPractice, kDisagree };
 std::string ToString(Verdict verdict);  // "cannot tell", "agree", "agree in practice", "disagree"
 
+// Over the same draws; the interval at 95 % with Holm's correction over the pairs.
 struct ApproachDifference {
   Approach first = Approach::kParametric, second = Approach::kIsoflop;
   Quantity exponent, ln_params_at_target, loss_at_target;  // first - second
+  bool real = false;          // an interval leaves out 0
+  double missing_share = 0;   // draws in which one of the two found no optimum
+};
+
+// What one approach's N*(C_T) costs on the surface of approach 3.
+struct ApproachCost {
+  Approach approach = Approach::kParametric;
+  double exponent = 0;
+  double params_at_target = 0;
+  double wasted_fraction = 0;  // deadweight
 };
 
 struct Agreement {
   Verdict verdict = Verdict::kCannotTell;
   std::string reason;
   std::vector<ApproachDifference> differences;
+  std::vector<ApproachCost> costs;
+  std::vector<std::string> causes_tried;  // of a disagreement, in order, each with what it did
+  std::string cause;                      // the first whose removal mends it; empty: none does
 };
 
 struct SensitivityRow {
-  std::string name;  // "delta 1e-2"
+  std::string group;  // "objective", "delta", "outliers", "leave out", "convention", "loss", "points", "rows", "form"
+  std::string name;   // "delta 1e-2"
   int rows_used = 0;
-  Quantity delta_a, delta_ln_params, delta_loss;
-  bool certified = false;
+  Quantity delta_a, delta_ln_params, delta_loss;  // against the analysis; at C_T
+  std::optional<double> a_in_se, ln_params_in_se, loss_in_se;
+  std::string certificate;  // "optimal", ...; empty: no fit
+};
+
+// A row that was predicted by a law which had not seen its budget.
+struct HeldRow {
+  size_t row = 0;                // into AnalysisResult::rows
+  double train_max_flops = 0;    // of the rows that the law was fitted to
+  double distance_decades = 0;   // log10(C / train_max_flops)
+  double predicted_loss = 0;
+  double relative_error = 0;     // predicted / observed - 1
+  double perplexity_ratio = 0;   // exp(predicted - observed), losses in nats
+  std::optional<double> z;       // against the band of a new run
+  double nearest_error = 0;      // relative, of the nearest training row's loss
+  std::optional<double> envelope_error;  // of E + K C^-gamma through the training envelope
 };
 
 struct HoldoutBin {
-  double distance_lo = 0, distance_hi = 0;  // decades beyond the largest training C
+  double distance_lo = 0, distance_hi = 0;  // decades beyond the largest training C; hi infinite: open
   int rows = 0;
-  double mean_relative_error = 0, baseline_error = 0;
+  double mean_relative_error = 0;  // MARE: mean |relative error|
+  double nearest_error = 0;        // MARE of the baselines
+  std::optional<double> envelope_error;
+  double skill = 0;                // 1 - MARE / the better baseline's
 };
 
 struct Holdout {
-  std::vector<HoldoutBin> bins;
-  double demonstrated_decades = 0;
+  std::vector<HeldRow> largest;   // the top budget held out
+  std::vector<HeldRow> windows;   // each budget from the third on, by what lay below
+  std::vector<HoldoutBin> bins;   // of the windows
+  double mean_relative_error = 0; // over the windows
+  double skill = 0;
+  // L at N*(C_T) of the law against D = 20 N: nats that the allocation gains.
+  std::optional<double> gain_over_20;
+  // The interval of N*(C_T) as budgets were added: FLOPs spent, hi/lo at 95 %.
+  std::vector<std::pair<double, double>> width_by_flops;
+  double demonstrated_decades = 0;  // the largest distance with MARE within the limit
+  std::optional<Refusal> refusal;   // no hold-out is possible
+};
+
+// --- forms ---
+
+struct FormScore {
+  LawForm form = LawForm::kChinchilla;
+  int parameters = 0;
+  std::optional<LossLaw> law;
+  std::string certificate;   // "optimal", ...
+  std::optional<double> f;   // objective on all rows
+  Quantity holdout_error;    // mean |relative error| over the same held rows, with SE
+  bool recommended = false;
+};
+
+// Residual bootstrap under the smaller form: T = (f_0 - f_1) / f_1.
+struct NestedTest {
+  LawForm smaller = LawForm::kTied, larger = LawForm::kChinchilla;
+  double statistic = 0, p = 1;
+  int draws = 0;
+};
+
+struct FormRanking {
+  std::vector<FormScore> forms;  // by held-out error
+  std::vector<NestedTest> nested;
+  LawForm recommended = LawForm::kChinchilla;  // the simplest within one SE of the best
+};
+
+// --- the next trials ---
+
+struct DesignTrial {
+  double params = 0, tokens = 0;
+  double flops = 0;          // that it costs now; a cooldown: its own alone
+  std::string from_trunk;    // trial id of the trunk it goes on from; empty: from scratch
+  int seeds = 1;
+  std::string why;           // "cuts the variance of ln N*(C_T) by 12 %"
+  double factor_after = 0;   // hi/lo of the 95 % interval of N*(C_T) expected with it
+};
+
+struct ExperimentDesign {
+  double target_flops = 0;
+  double goal_factor = 1.5;   // hi/lo wished for
+  double factor_now = 0;      // hi/lo of the 95 % interval of N*(C_T)
+  std::vector<DesignTrial> trials;  // in the order in which they are best added
+  bool stop = false;          // nothing more is worth it
+  std::string reason;         // why it stops, or why these
+  std::optional<Refusal> refusal;
 };
 
 // --- all of it ---------------------------------------------------------------------------------
@@ -365,13 +534,23 @@ struct AnalysisResult {
   std::vector<Frontier> frontiers;  // one an approach that could be fitted
   std::vector<OptimalRow> optimal;        // T6, of approach 3
   std::vector<EfficiencyRow> efficiency;  // T7, at C_T and the user's budgets
+  std::vector<OvertrainingRow> overtraining;    // at C_T
+  std::vector<InferenceRow> inference;          // at C_T
+  std::vector<RepeatedDataRow> repeated_data;   // data_constrained form only
+  std::optional<double> data_exhausted_flops;   // C where D* passes the unique tokens
+  std::vector<ConventionRow> conventions;       // T5
   BootstrapSummary bootstrap;
   SeedNoise noise;
 
   // Not computed: nullopt or empty.
+  std::vector<Profile> profiles;
+  std::vector<Influence> influence;  // the largest first
+  std::optional<Coverage> coverage;
   std::optional<Agreement> agreement;
-  std::vector<SensitivityRow> sensitivity;
+  std::vector<SensitivityRow> sensitivity;  // by falling |delta ln N*|
   std::optional<Holdout> holdout;
+  std::optional<FormRanking> forms;
+  std::optional<ExperimentDesign> design;
 
   std::vector<Warning> warnings;  // in the order of Code
 

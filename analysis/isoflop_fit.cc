@@ -314,9 +314,9 @@ IsoflopFit FitIsoflop(absl::Span<const KeptRow> rows, const IsoflopOptions& opti
 }
 
 std::optional<IsoflopLaws> RefitIsoflop(absl::Span<const KeptRow> rows, absl::Span<const BudgetGroup> groups,
-                                        absl::Span<const double> weights, const IsoflopOptions& options) {
+                                        absl::Span<const double> weights, absl::Span<const double> losses,
+                                        const IsoflopOptions& options) {
   const bool with_tokens = options.flops == FlopsConvention::kExact;
-  const std::vector<double> losses = LossesOf(rows);
   std::vector<Section> sections;
   for (const BudgetGroup& group : groups) {
     sections.push_back(FitSection(rows, group, weights, losses, with_tokens));

@@ -58,13 +58,14 @@ IsoflopFit FitIsoflop(absl::Span<const KeptRow> rows, const IsoflopOptions& opti
 
 // The same on another sample of the rows, for a bootstrap draw: the power laws
 // ln N* = first + second ln C of N and of D; nullopt with fewer than two
-// accepted budgets. `weights` has one entry a row.
+// accepted budgets. `weights` and `losses` have one entry a row.
 struct IsoflopLaws {
   double params_ln_coefficient = 0, params_exponent = 0;
   double tokens_ln_coefficient = 0, tokens_exponent = 0;
 };
 std::optional<IsoflopLaws> RefitIsoflop(absl::Span<const KeptRow> rows, absl::Span<const BudgetGroup> groups,
-                                        absl::Span<const double> weights, const IsoflopOptions& options);
+                                        absl::Span<const double> weights, absl::Span<const double> losses,
+                                        const IsoflopOptions& options);
 
 // Fills `bias` of each budget and `bias_at_target`: the same parabolas and power
 // law on the losses of `law`, without noise.

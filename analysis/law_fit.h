@@ -22,6 +22,7 @@ struct LawFitOptions {
   // Options that affect results.
   FitObjective objective = FitObjective::kHuber;
   double delta = 1e-3;  // of log loss, Huber only
+  LawForm form = LawForm::kChinchilla;
 };
 
 using Theta = ChinchillaForm::Vector;  // (ln A, ln B, ln E, alpha, beta), centred

@@ -36,4 +36,6 @@ double LossLaw::LossAt(double params, double tokens) const {
   return E + A * std::pow(params, -alpha) + B * std::pow(tokens, -beta);
 }
 
+double LossLaw::LossAt(double params, double tokens, double /*unique_tokens*/) const { return LossAt(params, tokens); }
+
 }  // namespace isoflop

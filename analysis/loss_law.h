@@ -8,6 +8,7 @@
 #ifndef ISOFLOP_ANALYSIS_LOSS_LAW_H_
 #define ISOFLOP_ANALYSIS_LOSS_LAW_H_
 
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -27,7 +28,12 @@ enum class LawForm {
 std::string ToString(LawForm form);
 std::optional<LawForm> ParseLawForm(absl::string_view text);
 
-// A form with its parameters: a plain value.
+// A form with its parameters: a plain value. What each form makes of them:
+//   chinchilla, tied, gadre  L = E + A N^-alpha + B D^-beta
+//   kaplan                   L = (A N^-alpha + B D^-beta)^kappa, beta = 1, E = 0
+//   multiplicative           L = E + A N^-alpha D^-beta, B = 0
+//   data_constrained         chinchilla at (N', D') of EffectiveParams and
+//                            EffectiveTokens
 struct LossLaw {
   LawForm form = LawForm::kChinchilla;
   double E = 0;
@@ -35,9 +41,16 @@ struct LossLaw {
   double B = 0;
   double alpha = 0;
   double beta = 0;
+  double kappa = 1;
+  // data_constrained: R_D* and R_N*; infinite: a repeat is worth as much as new.
+  double repeat_tokens = std::numeric_limits<double>::infinity();
+  double repeat_params = std::numeric_limits<double>::infinity();
 
-  // L at `params` N > 0 and `tokens` D > 0.
+  // L at `params` N > 0 and `tokens` D > 0, no token seen twice.
   double LossAt(double params, double tokens) const;
+  // The same where the corpus has `unique_tokens` U > 0 tokens; equal to the other
+  // for every form but data_constrained.
+  double LossAt(double params, double tokens, double unique_tokens) const;
 
   // Exponents of N*(C), D*(C) and L*(C) - E under C = 6ND.
   double a() const { return beta / (alpha + beta); }

@@ -110,7 +110,7 @@ Resampling ResampleFits(absl::Span<const KeptRow> rows, const FitRows& fit_rows,
     for (int draw = first; draw < last; ++draw) {
       ResampledFit& fit = resampling.fits[static_cast<size_t>(draw)];
       const std::vector<double> weights = WeightsOfDraw(counts, static_cast<size_t>(draw), rows);
-      fit.isoflop = RefitIsoflop(rows, groups, weights, isoflop_options);
+      fit.isoflop = RefitIsoflop(rows, groups, weights, fit_rows.loss, isoflop_options);
       if (starts.empty() || RefuseFit(rows, weights)) continue;
       const Refit refit = RefitLossLaw(RowsInDraw(fit_rows, weights), fit_options, starts);
       if (!std::isfinite(refit.f)) continue;

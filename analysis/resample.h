@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "analysis/analysis_options.h"
 #include "analysis/analysis_result.h"
+#include "analysis/envelope_fit.h"
 #include "analysis/isoflop_fit.h"
 #include "analysis/law_fit.h"
 
@@ -17,6 +18,7 @@ struct ResampledFit {
   std::optional<LossLaw> law;  // nullopt: the draw's rows do not determine one
   int basin = 0;               // 0: the optimum of all rows; else another won
   std::optional<IsoflopLaws> isoflop;
+  std::optional<EnvelopeLaws> envelope;
 };
 
 struct Resampling {

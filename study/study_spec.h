@@ -251,13 +251,17 @@ struct AnalysisSpec {
   FitWeights weights = FitWeights::kNone;
   LossUnit loss = LossUnit::kNats;
   // bootstrap
-  std::string bootstrap_method = "auto";  // auto | pairs | cluster
+  std::string bootstrap_method = "auto";  // auto | pairs | cluster | wild | parametric
   int draws = 2000;
   uint64_t bootstrap_seed = 1;
   std::vector<double> levels = {80, 95};  // percent
   // approach 2
+  std::string isoflop_minimum = "quadratic";  // quadratic | cubic | akima
   double budget_tolerance = 0.1;  // budgets that near are one
+  std::string coverage = "fast";  // fast | nested | off
+  double holdout_error = 0.01;    // MARE of the demonstrated distance
   std::optional<double> goal_budget;  // C_T; nullopt: 10x the largest C kept
+  double goal_factor = 1.5;           // wished hi/lo of the 95 % interval of N*(C_T)
 };
 
 // --- own trainer --------------------------------------------------------------

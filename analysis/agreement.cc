@@ -1,0 +1,3 @@
+#include "analysis/agreement.h"
+
+namespace isoflop {}  // namespace isoflop

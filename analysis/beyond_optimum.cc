@@ -1,0 +1,3 @@
+#include "analysis/beyond_optimum.h"
+
+namespace isoflop {}  // namespace isoflop

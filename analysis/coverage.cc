@@ -1,0 +1,3 @@
+#include "analysis/coverage.h"
+
+namespace isoflop {}  // namespace isoflop

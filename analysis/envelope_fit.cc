@@ -1,0 +1,3 @@
+#include "analysis/envelope_fit.h"
+
+namespace isoflop {}  // namespace isoflop

@@ -1,0 +1,3 @@
+#include "analysis/experiment_design.h"
+
+namespace isoflop {}  // namespace isoflop

@@ -1,0 +1,3 @@
+#include "analysis/form_ranking.h"
+
+namespace isoflop {}  // namespace isoflop

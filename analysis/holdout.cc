@@ -1,0 +1,3 @@
+#include "analysis/holdout.h"
+
+namespace isoflop {}  // namespace isoflop

@@ -1,0 +1,3 @@
+#include "analysis/interval_methods.h"
+
+namespace isoflop {}  // namespace isoflop

@@ -1,0 +1,3 @@
+#include "analysis/normal.h"
+
+namespace isoflop {}  // namespace isoflop

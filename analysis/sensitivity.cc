@@ -1,0 +1,3 @@
+#include "analysis/sensitivity.h"
+
+namespace isoflop {}  // namespace isoflop

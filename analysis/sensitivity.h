@@ -1,0 +1,27 @@
+// The sensitivity sheet: what each choice of the analyst moves. The choices that
+// papers make by hand, one at a time, each against the analysis as asked for.
+//
+// Pure; thread-safe.
+#ifndef ISOFLOP_ANALYSIS_SENSITIVITY_H_
+#define ISOFLOP_ANALYSIS_SENSITIVITY_H_
+
+#include <vector>
+
+#include "absl/types/span.h"
+#include "analysis/analysis_options.h"
+#include "analysis/analysis_result.h"
+#include "study/observation.h"
+
+namespace isoflop {
+
+// Rows: the four objectives; delta 1e-4 to 1e-1 by half decades; 0 to 5 outliers;
+// one run, size, budget, seed left out (the worst of each); conventions of N and
+// C; nats or bits per byte; final points or all checkpoints; without D/N < 1; each
+// form. Sorted by falling |delta ln N*(C_T)|; what cannot be computed keeps its row
+// and its reason, at the end.
+std::vector<SensitivityRow> SensitivitySheet(absl::Span<const Observation> observations,
+                                             const AnalysisOptions& options, const AnalysisResult& base);
+
+}  // namespace isoflop
+
+#endif  // ISOFLOP_ANALYSIS_SENSITIVITY_H_
