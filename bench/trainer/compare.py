@@ -2,7 +2,7 @@
 """Runs isoflop-trainer and the peers in turn and prints one table.
 
     python compare.py --trainer BIN --dataset DIR/dataset.json [--rounds 5]
-                      [--case NAME=D,L,H,FF,T,B,THREADS ...]
+                      [--case NAME=D,L,H,FF,T,B,THREADS ...] [--device cuda]
 
 The first column of ratios is of wall time. The second is of CPU time, summed over
 the threads: on a machine that is busy with other work it is the one to read, for
@@ -31,10 +31,17 @@ CASES = {
     "d64 L2 T128 B32, 2 threads": (64, 2, 2, 256, 128, 32, 2),
     "d32 L1 T64 B8, 1 thread": (32, 1, 4, 128, 64, 8, 1),
 }
+# On a GPU, in bf16: threads are those of the host.
+GPU_CASES = {
+    "0.8M, d128 L4 T128 B32": (128, 4, 4, 512, 128, 32, 1),
+    "4.9M, d256 L6 T256 B64": (256, 6, 4, 1024, 256, 64, 1),
+    "25M, d512 L8 T1024 B32": (512, 8, 8, 2048, 1024, 32, 1),
+    "124M, d768 L12 T1024 B64": (768, 12, 12, 3072, 1024, 64, 1),
+}
 PEER = pathlib.Path(__file__).with_name("peer.py")
 
 
-def trial(case, dataset, steps):
+def trial(case, dataset, steps, cuda):
     """The canonical JSON of a trial (sorted keys, no spaces)."""
     d, layers, heads, ff, length, batch, _ = case
     manifest = json.loads(pathlib.Path(dataset).read_text())
@@ -46,10 +53,10 @@ def trial(case, dataset, steps):
         "deterministic": True, "eval": {"every_steps": 0, "sequence_length": length},
         "model": {"activation": "gelu", "bias": False, "d_ff": ff, "d_model": d, "dropout": 0, "family": "transformer",
                   "init": "gpt2", "n_head": heads, "n_layer": layers, "norm": "rmsnorm", "position": "rope",
-                  "qk_norm": False, "tied_head": False, "vocab_size": 257},
+                  "qk_norm": False, "tied_head": False, "vocab_size": manifest["tokenizer"]["vocab_size"]},
         "optimizer": {"beta1": 0.9, "beta2": 0.95, "clip_norm": 1, "eps": 1e-8, "lr_peak": 0.003,
                       "lr_scale": {"blocks": 1, "embedding": 1, "head": 1}, "weight_decay": 0.1},
-        "parent_lineage": None, "precision": "fp32",
+        "parent_lineage": None, "precision": "bf16" if cuda else "fp32",
         "schedule": {"decay_shape": "linear", "decay_steps": 0, "final_fraction": 0, "kind": "constant",
                      "warmup_steps": 0},
         "seed": 1, "sequence_length": length, "steps": steps, "tokens_planned": steps * batch * length,
@@ -63,7 +70,7 @@ def cpu_seconds(pid):
 
 def run_ours(args, case, warmup, steps, folder):
     path = pathlib.Path(folder) / "trial.json"
-    path.write_text(trial(case, args.dataset, warmup + steps))
+    path.write_text(trial(case, args.dataset, warmup + steps, args.device == "cuda"))
     environment = dict(os.environ, ISOFLOP_TRIAL=str(path), ISOFLOP_DATA=args.dataset, OMP_NUM_THREADS=str(case[6]))
     begin = time.time()
     process = subprocess.Popen([args.trainer], env=environment, stdout=subprocess.PIPE, text=True)
@@ -91,16 +98,18 @@ def run_ours(args, case, warmup, steps, folder):
 
 def run_peer(args, mode, case, warmup, steps, folder):
     environment = dict(os.environ, OMP_NUM_THREADS=str(case[6]), TORCHINDUCTOR_CACHE_DIR=f"{folder}/inductor",
-                       TRITON_CACHE_DIR=f"{folder}/triton", CUDA_VISIBLE_DEVICES="")
+                       TRITON_CACHE_DIR=f"{folder}/triton")
+    if args.device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     command = [sys.executable, str(PEER), "--mode", mode, "--shape", ",".join(map(str, case[:4])), "--tokens",
                f"{case[4]},{case[5]}", "--threads", str(case[6]), "--dataset", args.dataset, "--warmup", str(warmup),
-               "--steps", str(steps)]
+               "--steps", str(steps), "--device", args.device]
     return json.loads(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def measure(args, name, case):
     budget = 6.0 * 14e3 * 850e3 / max(1, 12 * case[0] ** 2 * case[1])  # tokens for about 6 s
-    steps = 10 * max(3, min(60, int(budget / (case[4] * case[5]) / 10)))
+    steps = args.steps or 10 * max(3, min(60, int(budget / (case[4] * case[5]) / 10)))
     results = {"ours": [], "eager": [], "compile": []}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(args.rounds):
@@ -136,13 +145,17 @@ def main():
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--case", action="append", default=[])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--steps", type=int, help="updates that are timed; a multiple of 10")
     args = parser.parse_args()
-    cases = CASES
+    cases = CASES if args.device == "cpu" else GPU_CASES
     if args.case:
         cases = {name: tuple(map(int, sizes.split(","))) for name, sizes in (c.split("=") for c in args.case)}
     print("| shape | ours, tokens/s | eager | torch.compile | ours / better peer | in CPU time | first step: ours, s | eager | compile "
           "| eager / ours |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
     measured = {name: measure(args, name, case) for name, case in cases.items()}
+    if args.device == "cuda":
+        return 0
     name, (ratio, sooner) = next(iter(measured.items()))
     print(f"\ntarget on {name}: steady state >= 0.95 of the better peer: {ratio:.2f} "
           f"({'met' if ratio >= 0.95 else 'NOT met'}); first step >= 5x sooner: {sooner:.1f}x "

@@ -2,10 +2,10 @@
 """The peer of isoflop-trainer's speed: the same network in plain PyTorch.
 
     python peer.py --mode eager|compile --shape D,L,H,FF --tokens T,B --threads N
-                   --dataset DIR/dataset.json --warmup W --steps S
+                   --dataset DIR/dataset.json --warmup W --steps S [--device cuda]
 
 What a careful user would write: nn.Module, fused AdamW, fused attention,
-clip_grad_norm_. Prints one JSON line with the seconds from the start of the
+clip_grad_norm_; on a GPU autocast to bf16 and pinned batches. Prints one JSON line with the seconds from the start of the
 process to the end of the first step, the steady tokens/s (median over groups of
 ten steps) and the tokens a second of CPU time.
 """
@@ -94,12 +94,15 @@ def main():
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--warmup", type=int, default=10)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
     d, layers, heads, ff = map(int, args.shape.split(","))
     length, batch = map(int, args.tokens.split(","))
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
-    model = Transformer(d, layers, heads, ff, 257, length)
+    cuda = args.device == "cuda"
+    vocab = json.loads(pathlib.Path(args.dataset).read_text())["tokenizer"]["vocab_size"]
+    model = Transformer(d, layers, heads, ff, vocab, length).to(args.device)
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(
         [dict(params=[p for n, p in model.named_parameters() if p.dim() == 2 and "embedding" not in n], weight_decay=0.1),
@@ -110,7 +113,10 @@ def main():
 
     def step():
         inputs, targets = next(batches)
-        loss = run(inputs, targets)
+        if cuda:
+            inputs, targets = (t.pin_memory().to("cuda", non_blocking=True) for t in (inputs, targets))
+        with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
+            loss = run(inputs, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -120,13 +126,16 @@ def main():
     loss = step().detach()
     loss.item()
     first = time.time() - BEGUN
+    wait = torch.cuda.synchronize if cuda else lambda: None
     for _ in range(args.warmup):
         step()
+    wait()
     speeds, cpu_begin = [], time.process_time()
     for _ in range(max(1, args.steps // 10)):
         begin = time.perf_counter()
         for _ in range(10):
             loss = step().detach()
+        wait()
         speeds.append(10 * batch * length / (time.perf_counter() - begin))
     cpu_seconds = time.process_time() - cpu_begin
     print(json.dumps({"first_step_seconds": first, "tokens_per_second": statistics.median(speeds),

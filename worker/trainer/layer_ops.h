@@ -70,7 +70,10 @@ class LayerOps {
                                  double scale) const = 0;
 };
 
-std::unique_ptr<LayerOps> MakePlainLayerOps();
+// Logits that are there at once at most: more tokens than that go through the head
+// a stretch at a time, so that B T V numbers never exist (2^27: 0.5 GiB of fp32).
+inline constexpr int64_t kMostLogits = int64_t{1} << 27;
+std::unique_ptr<LayerOps> MakePlainLayerOps(int64_t most_logits = kMostLogits);
 // fp32 on the CPU only; attention dropout goes the plain way.
 std::unique_ptr<LayerOps> MakeFusedCpuLayerOps();
 

@@ -21,15 +21,19 @@ Optimizer::Optimizer(const OptimizerSpec& spec, Parameters& parameters) : spec_(
   add(ParameterGroup::kEmbeddings, spec.lr_scale_embedding, 0);
 }
 
-void Optimizer::Step(double learning_rate) {
+void Optimizer::SetLearningRate(double learning_rate) {
   at::NoGradGuard no_grad;
-  grad_norm_ = at::linalg_vector_norm(parameters_->gradients());
+  for (Group& group : groups_) group.learning_rate.fill_(learning_rate * group.scale);
+}
+
+void Optimizer::Step() {
+  at::NoGradGuard no_grad;
+  at::linalg_vector_norm_out(grad_norm_, parameters_->gradients());
   const at::Tensor found_inf = at::isfinite(grad_norm_).logical_not().to(at::kFloat);
   std::optional<at::Tensor> grad_scale;
   if (spec_.clip_norm > 0) grad_scale = (grad_norm_ / spec_.clip_norm).clamp_min(1);
   updates_.add_(1).sub_(found_inf);
   for (Group& group : groups_) {
-    group.learning_rate.fill_(learning_rate * group.scale);
     at::_fused_adamw_({group.weights}, {group.gradients}, {group.first_moments}, {group.second_moments}, {}, {updates_},
                       group.learning_rate, spec_.beta1, spec_.beta2, group.decay, spec_.eps, /*amsgrad=*/false,
                       /*maximize=*/false, grad_scale, found_inf);

@@ -20,18 +20,20 @@ class Optimizer {
   // Keeps a pointer to `parameters`. Moments start at zero.
   Optimizer(const OptimizerSpec& spec, Parameters& parameters);
 
-  // One update from parameters.gradients() at rate `learning_rate` (the peak
-  // times the schedule's factor):
+  // The rate of the Steps that follow: the peak times the schedule's factor.
+  void SetLearningRate(double learning_rate);
+
+  // One update from parameters.gradients():
   //   g /= max(|g| / clip_norm, 1)                     (clip_norm 0: no clip)
   //   m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2
   //   w -= lr (m' / (sqrt(v') + eps) + decay w),  m', v' without their bias
   // (Loshchilov and Hutter 2019). lr of each group times its lr_scale: head,
   // matrices ("blocks"), embeddings; vectors at 1, as muP wants. Decay on head and
   // matrices only. A norm that is not finite skips the update: weights and
-  // moments stay. The gradient is spoilt.
-  void Step(double learning_rate);
+  // moments stay. The gradient is spoilt. Can be recorded (recorded_work.h).
+  void Step();
 
-  // |g| before clipping of the last Step: fp32, 0-d, on the device.
+  // |g| before clipping of the last Step: fp32, 0-d, on the device, always there.
   const at::Tensor& grad_norm() const { return grad_norm_; }
 
   // m and v, each (P) fp32 in flat order.

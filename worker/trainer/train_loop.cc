@@ -30,6 +30,7 @@
 #include "worker/trainer/micro_batch.h"
 #include "worker/trainer/optimizer.h"
 #include "worker/trainer/rank_agreement.h"
+#include "worker/trainer/recorded_work.h"
 #include "worker/trainer/schedule.h"
 #include "worker/trainer/step_log.h"
 #include "worker/trainer/stop_signals.h"
@@ -46,6 +47,9 @@ constexpr int64_t kStepsPerPoint = 10;
 // Never silent for longer than this: the agent ends an attempt that is, after ten
 // minutes.
 constexpr absl::Duration kLongestSilence = absl::Minutes(1);
+
+// Updates of an attempt after which it is known whether they could be recorded.
+constexpr int64_t kRecordedBy = 5;
 
 // Seeds the dropout of one micro-step: a pure function, so that a resume needs no
 // state of a generator.
@@ -94,6 +98,7 @@ class TrialTrainer {
     events_.Write(StartedEvent(trial_, parameters_.layout().Count(), setup_.dataset, DeviceName(setup_.device),
                                setup_.code_version, step_));
     ChooseMicroBatch();
+    ChooseRecording();
     buckets_ = std::make_unique<GradientBuckets>(parameters_, setup_.communicator);
     while (step_ < trial_.steps) {
       Update();
@@ -108,6 +113,7 @@ class TrialTrainer {
  private:
   bool is_root() const { return setup_.communicator.rank() == 0; }
   bool is_cuda() const { return setup_.device.is_cuda(); }
+  int64_t resumed_steps() const { return resumed_ ? resumed_->step : 0; }
 
   void CheckCounts() const {
     const ParamCounts ours = parameters_.layout().Count();
@@ -226,14 +232,7 @@ class TrialTrainer {
   // of update `step` (from 0): adds to gradients and to the summed loss.
   void MicroStep(int64_t step, int64_t first, int64_t count) {
     const absl::Time loading = setup_.now();
-    // On CUDA new pinned memory each time: the copy does not wait, and the
-    // allocator keeps the block until it has been read.
-    const at::TensorOptions options = at::TensorOptions().dtype(at::kLong).pinned_memory(is_cuda());
-    at::Tensor inputs_BT = at::empty({count, trial_.sequence_length}, options), targets_BT = at::empty_like(inputs_BT, options);
-    const auto span = [](const at::Tensor& t) { return std::span<int64_t>(t.data_ptr<int64_t>(), static_cast<size_t>(t.numel())); };
-    loader_.Fill(step, first, count, span(inputs_BT), span(targets_BT));
-    inputs_BT = inputs_BT.to(setup_.device, /*non_blocking=*/true);
-    targets_BT = targets_BT.to(setup_.device, /*non_blocking=*/true);
+    LoadBatch(step, first, count);
     point_.waiting += setup_.now() - loading;
 
     if (trial_.model.dropout > 0) {
@@ -241,11 +240,55 @@ class TrialTrainer {
       generator.set_current_seed(
           DropoutSeed(static_cast<uint64_t>(trial_.seed), step, setup_.communicator.rank(), first / count));
     }
-    at::Tensor loss = model_->SummedLoss(inputs_BT, targets_BT, /*training=*/true);
-    if (poison_) loss = loss * std::numeric_limits<double>::quiet_NaN();
-    torch::autograd::backward({loss}, {scale_});
-    at::NoGradGuard no_grad;
-    parameters_.gradients_with_riders().narrow(0, parameters_.size(), 1).add_(loss * scale_);
+    const auto forward_backward = [this] {
+      const at::Tensor loss = model_->SummedLoss(inputs_BT_, targets_BT_, /*training=*/true);
+      torch::autograd::backward({loss}, {scale_});
+      at::NoGradGuard no_grad;
+      parameters_.gradients_with_riders().narrow(0, parameters_.size(), 1).add_(loss * scale_);
+    };
+    if (forward_backward_) {
+      forward_backward_->Run(forward_backward);
+    } else {
+      forward_backward();  // in the probe
+    }
+    if (poison_) {
+      at::NoGradGuard no_grad;
+      parameters_.gradients_with_riders().narrow(0, 0, parameters_.size() + 1).mul_(std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+
+  // Into inputs_BT_ and targets_BT_, which stay where they are while `count` does.
+  void LoadBatch(int64_t step, int64_t first, int64_t count) {
+    const at::TensorOptions options = at::TensorOptions().dtype(at::kLong);
+    if (!inputs_BT_.defined() || inputs_BT_.size(0) != count) {
+      inputs_BT_ = at::empty({count, trial_.sequence_length}, options.device(setup_.device));
+      targets_BT_ = at::empty_like(inputs_BT_);
+    }
+    // On CUDA new pinned memory each time: the copy does not wait, and the
+    // allocator keeps the block until it has been read.
+    const auto host = [&](const at::Tensor& on_device) {
+      return is_cuda() ? at::empty(on_device.sizes(), options.pinned_memory(true)) : on_device;
+    };
+    const at::Tensor inputs = host(inputs_BT_), targets = host(targets_BT_);
+    const auto span = [](const at::Tensor& t) { return std::span<int64_t>(t.data_ptr<int64_t>(), static_cast<size_t>(t.numel())); };
+    loader_.Fill(step, first, count, span(inputs), span(targets));
+    if (!is_cuda()) return;
+    inputs_BT_.copy_(inputs, /*non_blocking=*/true);
+    targets_BT_.copy_(targets, /*non_blocking=*/true);
+  }
+
+  // The two halves of an update as recorded work, where they are the same at every
+  // step: dropout draws anew, and several ranks reduce inside the backward pass.
+  void ChooseRecording() {
+    const bool recorded = is_cuda() && env_.cuda_graphs && trial_.model.dropout == 0 && setup_.communicator.world_size() == 1;
+    forward_backward_ = recorded ? MakeRecordedCudaWork() : MakeCalledWork();
+    optimizer_step_ = recorded ? MakeRecordedCudaWork() : MakeCalledWork();
+  }
+
+  void TellRecording() {
+    for (const RecordedWork* work : {forward_backward_.get(), optimizer_step_.get()}) {
+      if (!work->why_not().empty()) events_.Note("CUDA graphs are off: " + work->why_not());
+    }
   }
 
   void Update() {
@@ -263,8 +306,12 @@ class TrialTrainer {
     if (flags.checkpoint) riders[2].fill_(1);
     buckets_->Finish();
     const double rate = trial_.optimizer.lr_peak * LearningRateFactor(trial_.schedule, trial_.steps, step_);
-    optimizer_.Step(rate);
-    model_->RefreshWeights();
+    optimizer_.SetLearningRate(rate);
+    optimizer_step_->Run([this] {
+      optimizer_.Step();
+      model_->RefreshWeights();
+    });
+    if (step_ == resumed_steps() + kRecordedBy) TellRecording();
     log_.Push(step_ + 1, riders, optimizer_.grad_norm());
     const absl::Duration spent = setup_.now() - begin;
     point_.busy += spent;
@@ -282,19 +329,33 @@ class TrialTrainer {
     if (fault == "bug") throw std::logic_error("a fault on request: a bug");
   }
 
+  // On CUDA the host waits here for what Update only handed over: this is training
+  // time as well.
+  std::optional<StepResult> NextResult(bool flush) {
+    const absl::Time begin = setup_.now();
+    std::optional<StepResult> result = log_.Pop(flush);
+    const absl::Duration spent = setup_.now() - begin;
+    point_.busy += spent;
+    all_.busy += spent;
+    return result;
+  }
+
   // Takes in what the updates said so far. What they ask for is due at one step
   // on all ranks, however early one of them happens to look.
   void Harvest(bool flush) {
-    while (const std::optional<StepResult> result = log_.Pop(flush)) {
+    while (const std::optional<StepResult> result = NextResult(flush)) {
+      if (diverged_) continue;  // what came after it means nothing
       const bool diverged = watch_.Observe(result->step, result->loss_nats, result->grad_norm);
       point_.loss_sum_nats += result->loss_nats;
       ++point_.steps;
       const bool due = result->step == 1 || result->step % kStepsPerPoint == 0 || result->step == trial_.steps;
       if (diverged || due || setup_.now() - last_line_at_ > kLongestSilence) SayPoint(*result);
-      if (diverged) SayDiverged(*result);
+      if (diverged) diverged_ = *result;
       if (result->stop && !stop_at_) stop_at_ = result->step + log_.delay();
       if (result->checkpoint) checkpoint_at_ = result->step + log_.delay();
     }
+    // Rank 0 looks earlier when it saves; the others would wait for its next sum.
+    if (diverged_ && step_ >= std::min(diverged_->step + log_.delay(), trial_.steps)) SayDiverged(*diverged_);
   }
 
   void SayPoint(const StepResult& result) {
@@ -304,6 +365,12 @@ class TrialTrainer {
   }
 
   [[noreturn]] void SayDiverged(const StepResult& result) {
+    // All ranks learn of it at the same step. Whoever leaves first would look lost
+    // to those whose last sum is still under way.
+    try {
+      setup_.communicator.Min(1);
+    } catch (const CommunicationError&) {
+    }
     throw TrialFailure(
         kExitDiverged, "diverged",
         std::isfinite(result.loss_nats) && std::isfinite(result.grad_norm)
@@ -335,7 +402,9 @@ class TrialTrainer {
   }
 
   Evaluation MakeEvaluation(std::function<void()> sign_of_life) {
-    const int64_t most = MostSequences(is_cuda(), trial_.eval_sequence_length, env_.micro_batch_limit);
+    int64_t most = MostSequences(is_cuda(), trial_.eval_sequence_length, env_.micro_batch_limit);
+    // What the probe found room for, which had a backward pass besides.
+    if (is_cuda()) most = std::clamp<int64_t>(micro_batch_ * trial_.sequence_length / trial_.eval_sequence_length, 1, most);
     return Evaluation(*model_, eval_set_, most, setup_.device, setup_.communicator, std::move(sign_of_life));
   }
 
@@ -363,6 +432,7 @@ class TrialTrainer {
     }
     ThrowUnlessOk(writer_->Wait(), "io");
     Harvest(/*flush=*/true);
+    if (diverged_) return;  // the one before is kept
     CheckpointJob job;
     job.state = StateNow();
     job.reason = reason;
@@ -439,6 +509,8 @@ class TrialTrainer {
   std::unique_ptr<GradientBuckets> buckets_;
   std::unique_ptr<CheckpointWriter> writer_;  // rank 0 with a folder only
   at::Tensor scale_;                          // 1 / target tokens of a global batch, 0-d
+  at::Tensor inputs_BT_, targets_BT_;         // the micro-batch, on the device
+  std::unique_ptr<RecordedWork> forward_backward_, optimizer_step_;  // nullptr until the micro-batch is chosen
 
   // Progress.
   int64_t step_ = 0;  // updates done
@@ -451,6 +523,7 @@ class TrialTrainer {
   absl::Time last_line_at_;  // of a loss point, or a sign of life
   Meter point_;  // since the last loss point
   Meter all_;    // since the start of this attempt
+  std::optional<StepResult> diverged_;              // ends the attempt, on all ranks at one step
   std::optional<int64_t> stop_at_, checkpoint_at_;  // asked for, due after this step
   bool poison_ = false;  // by a fault on request
 };
@@ -460,6 +533,8 @@ class TrialTrainer {
 int Train(const TrialSpec& trial, const TrainSetup& setup, EventWriter& events) {
   const absl::Status valid = CheckTrial(trial, setup.dataset, setup.communicator.world_size());
   if (!valid.ok()) throw TrialFailure(kExitConfig, "config", std::string(valid.message()));
+  // Recording needs a stream that is not the default one.
+  const std::shared_ptr<void> stream = setup.device.is_cuda() ? UseOwnCudaStream(setup.device.index()) : nullptr;
   return TrialTrainer(trial, setup, events).Run();
 }
 

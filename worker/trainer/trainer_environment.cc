@@ -71,6 +71,13 @@ absl::StatusOr<TrainerEnvironment> ReadTrainerEnvironment(const Getenv& getenv) 
   ISOFLOP_RETURN_IF_ERROR(ReadNumber(getenv, "LOCAL_WORLD_SIZE", 1, env.local_world_size));
   ISOFLOP_RETURN_IF_ERROR(ReadNumber(getenv, "MASTER_PORT", 0, env.master_port));
   ISOFLOP_RETURN_IF_ERROR(ReadNumber(getenv, "OMP_NUM_THREADS", 1, env.threads));
+  std::string cuda_graphs = "on";
+  text("ISOFLOP_CUDA_GRAPHS", cuda_graphs);
+  if (cuda_graphs != "on" && cuda_graphs != "off") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("ISOFLOP_CUDA_GRAPHS=", cuda_graphs, ": neither on nor off\ncure: leave it out, or set it to off"));
+  }
+  env.cuda_graphs = cuda_graphs == "on";
   if (events_fd >= 0) env.events_fd = events_fd;
   if (micro_batch_limit > 0) env.micro_batch_limit = micro_batch_limit;
   env.checkpoint_period = absl::Seconds(checkpoint_seconds);

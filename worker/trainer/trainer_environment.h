@@ -25,6 +25,7 @@ struct TrainerEnvironment {
   absl::Duration grace = absl::Seconds(60);              // ISOFLOP_GRACE_SECONDS
   absl::Duration collective_timeout = absl::Seconds(120);  // ISOFLOP_COLLECTIVE_SECONDS: a peer silent for so long is dead
   std::optional<int64_t> micro_batch_limit;  // ISOFLOP_MICRO_BATCH_LIMIT, sequences a rank
+  bool cuda_graphs = true;  // ISOFLOP_CUDA_GRAPHS: on | off; replays updates on CUDA instead of launching them
   int64_t lease = 0;    // ISOFLOP_LEASE
   int64_t attempt = 1;  // ISOFLOP_ATTEMPT
   int rank = 0;

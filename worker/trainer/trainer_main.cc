@@ -48,8 +48,8 @@ standard output, or to the descriptor ISOFLOP_EVENTS_FD.
 
 Environment: ISOFLOP_TRIAL ISOFLOP_DATA ISOFLOP_CHECKPOINT_DIR ISOFLOP_RESUME
   ISOFLOP_EVENTS_FD ISOFLOP_CHECKPOINT_SECONDS ISOFLOP_GRACE_SECONDS
-  ISOFLOP_COLLECTIVE_SECONDS ISOFLOP_MICRO_BATCH_LIMIT ISOFLOP_LEASE
-  ISOFLOP_ATTEMPT RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR
+  ISOFLOP_COLLECTIVE_SECONDS ISOFLOP_MICRO_BATCH_LIMIT ISOFLOP_CUDA_GRAPHS
+  ISOFLOP_LEASE ISOFLOP_ATTEMPT RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR
   MASTER_PORT OMP_NUM_THREADS
 Exit codes: 0 done, 75 transient, 78 wrong trial or data, 85 stopped with a
   checkpoint, 86 out of memory, 87 diverged. See docs/trainer_contract.md.
@@ -152,6 +152,8 @@ int TrainerMain(int argc, char** argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   StopSignals::Install();
   KeepFreedMemory();
+  // Without it cuBLAS is not deterministic; read when CUDA starts.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
 
   const absl::StatusOr<TrainerEnvironment> env = ReadTrainerEnvironment(&std::getenv);
   if (!env.ok()) {

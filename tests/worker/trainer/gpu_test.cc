@@ -8,7 +8,9 @@
 #include "tests/worker/trainer/golden_network.h"
 #include "worker/trainer/cuda_device.h"
 #include "worker/trainer/device_facts.h"
+#include "worker/trainer/communicator.h"
 #include "worker/trainer/optimizer.h"
+#include "worker/trainer/recorded_work.h"
 #include "worker/trainer/step_log.h"
 #include "worker/trainer/transformer.h"
 
@@ -18,7 +20,7 @@ namespace {
 class GpuTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (CudaDeviceCount() == 0) GTEST_SKIP() << "no CUDA device on this machine";
+    if (CudaDeviceCount() == 0) GTEST_SKIP() << "ISOFLOP_WHOLE_TEST_SKIPPED: no CUDA device on this machine";
     SetNumerics(device_, /*deterministic=*/true);
   }
   const at::Device device_ = at::Device(at::kCUDA, 0);
@@ -48,6 +50,57 @@ TEST_F(GpuTest, LogitsAndGradientsAreThoseOfPyTorch) {
   }
   PrintRow("GPU, fp32 against PyTorch's CPU: logits, relative", "1e-5", worst_logits);
   PrintRow("GPU, fp32 against PyTorch's CPU: gradients, relative", "1e-5", worst_gradients);
+}
+
+TEST_F(GpuTest, NcclJoinsAGroupOfOne) {
+  const std::unique_ptr<Communicator> group = MakeNcclCommunicator(Rendezvous(), 0);
+  EXPECT_EQ(group->world_size(), 1);
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(device_);
+  const at::Tensor flat = at::arange(1000, options), expected = flat.clone();
+  group->AllReduceSum(flat.narrow(0, 100, 800))->Wait();
+  group->Broadcast(flat, 0);
+  EXPECT_TRUE(at::equal(flat, expected));
+  const at::Tensor doubles = at::full({3}, 0.5, options.dtype(at::kDouble));
+  group->AllReduceSum(doubles)->Wait();
+  EXPECT_EQ(doubles.sum().item<double>(), 1.5);
+  EXPECT_EQ(group->Min(7), 7);
+  PrintRow("NCCL, world 1: all-reduce and broadcast, worst difference", "0", (flat - expected).abs().max().item<double>());
+}
+
+// Replays see new batches, rates and weights; the work itself is called four times.
+TEST_F(GpuTest, RecordedWorkIsReplayedOnWhatIsThere) {
+  const std::shared_ptr<void> stream = UseOwnCudaStream(0);
+  at::NoGradGuard no_grad;
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(device_);
+  const at::Tensor input = at::zeros({64}, options), sum = at::zeros({64}, options);
+  const std::unique_ptr<RecordedWork> work = MakeRecordedCudaWork();
+  int calls = 0;
+  for (int i = 1; i <= 10; ++i) {
+    input.fill_(i);
+    work->Run([&] {
+      ++calls;
+      sum.add_(input * 2);
+    });
+  }
+  EXPECT_TRUE(work->is_replayed());
+  EXPECT_EQ(work->why_not(), "");
+  EXPECT_EQ(calls, 4);
+  EXPECT_EQ(sum[0].item<double>(), 110);
+}
+
+// What waits for the device cannot be recorded: it is called, and says why.
+TEST_F(GpuTest, WorkThatCannotBeRecordedIsCalled) {
+  const std::shared_ptr<void> stream = UseOwnCudaStream(0);
+  at::NoGradGuard no_grad;
+  const at::Tensor one = at::ones({1}, at::TensorOptions().dtype(at::kFloat).device(device_));
+  const std::unique_ptr<RecordedWork> work = MakeRecordedCudaWork();
+  double sum = 0;
+  for (int i = 0; i < 6; ++i) {
+    work->Run([&] { sum += one.item<double>(); });
+  }
+  EXPECT_FALSE(work->is_replayed());
+  EXPECT_NE(work->why_not(), "");
+  EXPECT_EQ(sum, 6);
 }
 
 TEST_F(GpuTest, ResultsOfAStepComeTwoStepsLater) {

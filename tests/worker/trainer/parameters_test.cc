@@ -159,11 +159,13 @@ TEST(OptimizerTest, ANormThatIsNotFiniteSkipsTheUpdate) {
   InitializeParameters(shape, 1, parameters);
   Optimizer optimizer(OptimizerSpec{}, parameters);
   parameters.gradients().fill_(0.01);
-  optimizer.Step(1e-3);
+  optimizer.SetLearningRate(1e-3);
+  optimizer.Step();
   const at::Tensor weights = parameters.weights().clone(), first = optimizer.first_moments().clone();
   parameters.gradients().fill_(0.01);
   parameters.gradients()[7] = std::numeric_limits<float>::quiet_NaN();
-  optimizer.Step(1e-3);
+  optimizer.SetLearningRate(1e-3);
+  optimizer.Step();
   EXPECT_FALSE(std::isfinite(optimizer.grad_norm().item<double>()));
   EXPECT_TRUE(at::equal(parameters.weights(), weights));
   EXPECT_TRUE(at::equal(optimizer.first_moments(), first));
@@ -177,7 +179,8 @@ TEST(OptimizerTest, DecaysHeadAndMatricesOnlyAndScalesEachGroup) {
   spec.lr_scale_blocks = 0.5;
   spec.lr_scale_embedding = 3;
   Optimizer optimizer(spec, parameters);
-  optimizer.Step(0.1);  // no gradient: decay alone
+  optimizer.SetLearningRate(0.1);
+  optimizer.Step();  // no gradient: decay alone
   EXPECT_NEAR(parameters.Leaf("head.weight")[0][0].item<double>(), 1 - 0.1 * 0.1, 1e-6);
   EXPECT_NEAR(parameters.Leaf("blocks.0.mlp.up.weight")[0][0].item<double>(), 1 - 0.05 * 0.1, 1e-6);
   EXPECT_EQ(parameters.Leaf("blocks.0.mlp_norm.weight")[0].item<double>(), 1);
@@ -186,7 +189,8 @@ TEST(OptimizerTest, DecaysHeadAndMatricesOnlyAndScalesEachGroup) {
   parameters.gradients().fill_(1e-5);
   optimizer.SetUpdates(0);
   parameters.weights().fill_(0);
-  optimizer.Step(0.1);  // the first step of AdamW is lr times the sign
+  optimizer.SetLearningRate(0.1);
+  optimizer.Step();  // the first step of AdamW is lr times the sign
   EXPECT_NEAR(parameters.Leaf("head.weight")[0][0].item<double>(), -0.1, 1e-3);
   EXPECT_NEAR(parameters.Leaf("blocks.0.mlp.up.weight")[0][0].item<double>(), -0.05, 1e-3);
   EXPECT_NEAR(parameters.Leaf("blocks.0.mlp_norm.weight")[0].item<double>(), -0.1, 1e-3);
@@ -201,7 +205,8 @@ TEST(OptimizerTest, ClipsByTheGlobalNorm) {
   Optimizer optimizer(spec, parameters);
   parameters.gradients().fill_(0.5);
   const double norm = 0.5 * std::sqrt(static_cast<double>(parameters.size()));
-  optimizer.Step(1e-3);
+  optimizer.SetLearningRate(1e-3);
+  optimizer.Step();
   EXPECT_NEAR(optimizer.grad_norm().item<double>(), norm, 1e-4 * norm);
   EXPECT_NEAR(optimizer.first_moments()[0].item<double>(), 0.1 * 0.5 * 2 / norm, 1e-7);
 }

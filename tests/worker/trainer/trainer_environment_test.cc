@@ -33,6 +33,7 @@ TEST(TrainerEnvironmentTest, DefaultsAreThoseOfTheContract) {
   EXPECT_EQ(env->world_size, 1);
   EXPECT_FALSE(env->events_fd.has_value());
   EXPECT_FALSE(env->micro_batch_limit.has_value());
+  EXPECT_TRUE(env->cuda_graphs);
 }
 
 TEST(TrainerEnvironmentTest, ReadsWhatTheAgentSets) {
@@ -40,7 +41,8 @@ TEST(TrainerEnvironmentTest, ReadsWhatTheAgentSets) {
                          {"ISOFLOP_MICRO_BATCH_LIMIT", "4"}, {"RANK", "1"},
                          {"WORLD_SIZE", "2"},                {"MASTER_ADDR", "10.0.0.1"},
                          {"MASTER_PORT", "29500"},           {"ISOFLOP_LEASE", "123456789012"},
-                         {"ISOFLOP_RESUME", "c/step-1"},     {"OMP_NUM_THREADS", "3"}});
+                         {"ISOFLOP_RESUME", "c/step-1"},     {"OMP_NUM_THREADS", "3"},
+                         {"ISOFLOP_CUDA_GRAPHS", "off"}});
   ASSERT_TRUE(env.ok()) << env.status();
   EXPECT_EQ(env->events_fd, 7);
   EXPECT_EQ(env->checkpoint_period, absl::Milliseconds(2500));
@@ -51,6 +53,7 @@ TEST(TrainerEnvironmentTest, ReadsWhatTheAgentSets) {
   EXPECT_EQ(env->master_port, 29500);
   EXPECT_EQ(env->resume_path, "c/step-1");
   EXPECT_EQ(env->threads, 3);
+  EXPECT_FALSE(env->cuda_graphs);
 }
 
 TEST(TrainerEnvironmentTest, SaysWhichVariableIsWrong) {
@@ -60,6 +63,7 @@ TEST(TrainerEnvironmentTest, SaysWhichVariableIsWrong) {
   EXPECT_THAT(ErrorOf({{"WORLD_SIZE", "0"}}), HasSubstr("WORLD_SIZE=0"));
   EXPECT_THAT(ErrorOf({{"ISOFLOP_MICRO_BATCH_LIMIT", "0"}}), HasSubstr("ISOFLOP_MICRO_BATCH_LIMIT=0"));
   EXPECT_THAT(ErrorOf({{"ISOFLOP_CHECKPOINT_SECONDS", "soon"}}), HasSubstr("ISOFLOP_CHECKPOINT_SECONDS=soon"));
+  EXPECT_THAT(ErrorOf({{"ISOFLOP_CUDA_GRAPHS", "yes"}}), HasSubstr("ISOFLOP_CUDA_GRAPHS=yes: neither on nor off"));
   EXPECT_THAT(ErrorOf({{"RANK", "2"}, {"WORLD_SIZE", "2"}}), HasSubstr("RANK=2 with WORLD_SIZE=2"));
   EXPECT_THAT(ErrorOf({{"WORLD_SIZE", "2"}}), HasSubstr("without MASTER_PORT"));
   EXPECT_THAT(ErrorOf({{"RANK", "99999999999"}}), HasSubstr("RANK="));

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -132,7 +133,15 @@ void TrialTest::SetUpTestSuite() {
 
 void TrialTest::TearDownTestSuite() { fs::remove_all(folder_); }
 
+bool TrialTest::OnGpu() {
+  const char* device = getenv("ISOFLOP_TEST_DEVICE");
+  return device != nullptr && std::string(device) == "cuda";
+}
+
 void TrialTest::SetUp() {
+  if (OnGpu() && !fs::exists("/dev/nvidiactl")) {
+    GTEST_SKIP() << "ISOFLOP_WHOLE_TEST_SKIPPED: no GPU on this machine (no /dev/nvidiactl)";
+  }
   // A lease's number is used once, over all tests of the suite.
   static int64_t leases = 1;
   next_lease_ = leases;
@@ -186,7 +195,8 @@ Attempt TrialTest::Start(const TrialSpec& trial, const RunOptions& options) {
         {"MASTER_ADDR", "127.0.0.1"},
         {"MASTER_PORT", absl::StrCat(port)},
         {"OMP_NUM_THREADS", "1"},
-        {"CUDA_VISIBLE_DEVICES", "-1"}};
+        {"ISOFLOP_CUDA_GRAPHS", ""}};
+    if (!OnGpu()) environment["CUDA_VISIBLE_DEVICES"] = "-1";
     for (const auto& [name, value] : options.environment) environment[name] = value;
     std::vector<std::string> argv = {ISOFLOP_FAULTY_TRAINER};
     if (options.file_size_limit_kib > 0) {

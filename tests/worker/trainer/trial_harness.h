@@ -62,6 +62,10 @@ class TrialTest : public testing::Test {
   static void TearDownTestSuite();
   void SetUp() override;
 
+  // ISOFLOP_TEST_DEVICE=cuda: the trials run on the GPU of this machine; else on the
+  // CPU, whatever is there. Without a GPU those tests skip themselves.
+  static bool OnGpu();
+
   // d 32, 2 layers, T 32, B 8, 40 steps of a constant rate with a branch point at
   // the last step, whose checkpoint shows the final weights.
   static TrialSpec SmallTrial(int64_t steps = 40);
