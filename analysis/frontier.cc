@@ -19,7 +19,8 @@ double OptimumCoefficient(const LossLaw& law) {
 
 double LossCoefficient(const LossLaw& law) {
   const double G = OptimumCoefficient(law);
-  return std::pow(6, law.gamma()) * (law.A * std::pow(G, -law.alpha) + law.B * std::pow(G, law.beta));
+  const double terms = law.A * std::pow(G, -law.alpha) + law.B * std::pow(G, law.beta);
+  return std::pow(6, law.gamma()) * (law.kappa == 1 ? terms : std::pow(terms, law.kappa));
 }
 
 OptimalPoint OptimumAt(const LossLaw& law, double budget_flops) {

@@ -1,7 +1,7 @@
 #include "analysis/loss_law.h"
 
+#include <algorithm>
 #include <cmath>
-
 
 namespace isoflop {
 namespace {
@@ -32,10 +32,50 @@ std::optional<LawForm> ParseLawForm(absl::string_view text) {
   return std::nullopt;
 }
 
-double LossLaw::LossAt(double params, double tokens) const {
-  return E + A * std::pow(params, -alpha) + B * std::pow(tokens, -beta);
+int ParameterCount(LawForm form) {
+  switch (form) {
+    case LawForm::kChinchilla:
+      return 5;
+    case LawForm::kDataConstrained:
+      return 7;
+    case LawForm::kTied:
+    case LawForm::kGadre:
+    case LawForm::kKaplan:
+    case LawForm::kMultiplicative:
+      return 4;
+  }
+  return 5;
 }
 
-double LossLaw::LossAt(double params, double tokens, double /*unique_tokens*/) const { return LossAt(params, tokens); }
+double LossLaw::LossAt(double params, double tokens) const {
+  if (form == LawForm::kMultiplicative) return E + A * std::pow(params, -alpha) * std::pow(tokens, -beta);
+  const double terms = A * std::pow(params, -alpha) + B * std::pow(tokens, -beta);
+  return E + (kappa == 1 ? terms : std::pow(terms, kappa));
+}
+
+double LossLaw::LossAt(double params, double tokens, double unique_tokens) const {
+  if (form != LawForm::kDataConstrained) return LossAt(params, tokens);
+  return LossAt(EffectiveParams(*this, params, unique_tokens), EffectiveTokens(tokens, unique_tokens, repeat_tokens));
+}
+
+namespace {
+
+// U + U R (1 - e^(-(x/U - 1)/R)); an infinite R: x itself.
+double Effective(double amount, double unique, double repeats) {
+  const double excess = amount / unique - 1;
+  if (excess <= 0) return amount;
+  return std::isinf(repeats) ? amount : unique + unique * repeats * -std::expm1(-excess / repeats);
+}
+
+}  // namespace
+
+double EffectiveTokens(double tokens, double unique_tokens, double repeat_tokens) {
+  return Effective(tokens, std::min(tokens, unique_tokens), repeat_tokens);
+}
+
+double EffectiveParams(const LossLaw& law, double params, double unique_tokens) {
+  const double G = std::pow(law.alpha * law.A / (law.beta * law.B), 1 / (law.alpha + law.beta));
+  return Effective(params, std::min(params, G * std::pow(G * unique_tokens, law.beta / law.alpha)), law.repeat_params);
+}
 
 }  // namespace isoflop

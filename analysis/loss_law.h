@@ -27,6 +27,8 @@ enum class LawForm {
 // "chinchilla", "tied", "gadre", "kaplan", "multiplicative", "data_constrained".
 std::string ToString(LawForm form);
 std::optional<LawForm> ParseLawForm(absl::string_view text);
+// Free parameters: chinchilla 5, data_constrained 7, the others 4.
+int ParameterCount(LawForm form);
 
 // A form with its parameters: a plain value. What each form makes of them:
 //   chinchilla, tied, gadre  L = E + A N^-alpha + B D^-beta
@@ -52,13 +54,20 @@ struct LossLaw {
   // for every form but data_constrained.
   double LossAt(double params, double tokens, double unique_tokens) const;
 
-  // Exponents of N*(C), D*(C) and L*(C) - E under C = 6ND.
+  // Exponents of N*(C), D*(C) and L*(C) - E under C = 6ND, no token seen twice.
   double a() const { return beta / (alpha + beta); }
   double b() const { return alpha / (alpha + beta); }
-  double gamma() const { return alpha * beta / (alpha + beta); }
+  double gamma() const { return kappa * alpha * beta / (alpha + beta); }
 
   friend bool operator==(const LossLaw&, const LossLaw&) = default;
 };
+
+// D' = U_D + U_D R (1 - e^(-x)), x = R_D/R, U_D = min(D, U), R_D = D/U_D - 1, R =
+// `repeat_tokens`: what D tokens of a corpus of U are worth (Muennighoff et al.
+// 2023, eq. 5).
+double EffectiveTokens(double tokens, double unique_tokens, double repeat_tokens);
+// N' alike, U_N = min(N, G (G U)^(beta/alpha)) the size that is optimal for D = U.
+double EffectiveParams(const LossLaw& law, double params, double unique_tokens);
 
 }  // namespace isoflop
 

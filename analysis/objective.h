@@ -5,16 +5,13 @@
 // rho is Huber's: r^2/2 for |r| <= delta, else delta (|r| - delta/2). A SUM over
 // rows, never a mean: under an absolute tolerance the mean stops early (that is
 // how a = 0.4495 came into the literature for 0.5139). With delta infinite it is
-// half the sum of squares.
+// half the sum of squares. On the loss itself instead of its logarithm f is half
+// the weighted sum of e^2, e = L_i - L.
 //
-// A form of the law is ln L = LSE_k u_k(theta; n, d), LSE = log-sum-exp, with u_k
-// linear in theta. With softmax weights p_k and t_k = grad u_k:
-//   J = grad ln L = Sum_k p_k t_k,   Hess ln L = Sum_k p_k t_k t_k' - J J'
-//   grad f = -Sum w psi J,   Hess f = Sum w [1{|r| <= delta} J J' - psi Hess ln L]
-// with psi = clip(r, -delta, delta). Hess f jumps where a row crosses |r| = delta.
-//
-// Logs of N and D are centred (n = ln N - n0, d = ln D - d0): otherwise ln A and
-// alpha correlate at 0.999.
+// With J and K of law_forms.h, psi = clip(r, -delta, delta):
+//   on log loss   grad f = -Sum w psi J,   Hess f = Sum w [1{|r| <= delta} J J' - psi K]
+//   on loss       grad f = -Sum w e L J,   Hess f = Sum w [(L^2 - e L) J J' - e L K]
+// The first Hessian jumps where a row crosses |r| = delta.
 #ifndef ISOFLOP_ANALYSIS_OBJECTIVE_H_
 #define ISOFLOP_ANALYSIS_OBJECTIVE_H_
 
@@ -23,43 +20,9 @@
 #include <cstddef>
 #include <vector>
 
+#include "analysis/law_forms.h"
+
 namespace isoflop {
-
-// E + A N^-alpha + B D^-beta as theta = (ln A, ln B, ln E, alpha, beta), A and B
-// at the centre. A form gives its terms and their derivatives.
-struct ChinchillaForm {
-  static constexpr int kParams = 5;
-  static constexpr int kTerms = 3;
-  static constexpr int kPacked = kParams * (kParams + 1) / 2;
-  using Vector = Eigen::Matrix<double, kParams, 1>;
-  using Matrix = Eigen::Matrix<double, kParams, kParams>;
-
-  static void Terms(const Vector& theta, double n, double d, double* u) {
-    u[0] = theta[0] - theta[3] * n;
-    u[1] = theta[1] - theta[4] * d;
-    u[2] = theta[2];
-  }
-  // J = Sum_k p_k t_k.
-  static void Jacobian(const double* p, double n, double d, double* J) {
-    J[0] = p[0];
-    J[1] = p[1];
-    J[2] = p[2];
-    J[3] = -p[0] * n;
-    J[4] = -p[1] * d;
-  }
-  // Adds scale * Sum_k p_k t_k t_k' to the upper triangle H, row after row:
-  // 00 01 02 03 04 11 12 13 14 22 23 24 33 34 44.
-  static void AddSecondMoment(double scale, const double* p, double n, double d, double* H) {
-    const double pa = scale * p[0], pb = scale * p[1];
-    H[0] += pa;
-    H[3] -= pa * n;
-    H[5] += pb;
-    H[8] -= pb * d;
-    H[9] += scale * p[2];
-    H[12] += pa * n * n;
-    H[14] += pb * d * d;
-  }
-};
 
 // Rows as the objective wants them: columns of equal length.
 struct FitRows {
@@ -68,6 +31,8 @@ struct FitRows {
   std::vector<double> loss;     // L > 0
   std::vector<double> ln_loss;
   std::vector<double> weight;   // >= 0
+  // ln U of the corpus, for data_constrained; empty: no row saw a token twice.
+  std::vector<double> ln_unique;
 
   size_t size() const { return n.size(); }
 };
@@ -80,7 +45,8 @@ class HuberObjective {
   using Vector = typename Form::Vector;
   using Matrix = typename Form::Matrix;
 
-  HuberObjective(const FitRows* rows, double delta) : rows_(rows), delta_(delta) {}
+  // `on_loss`: least squares on the loss; delta then means nothing.
+  HuberObjective(const FitRows* rows, double delta, bool on_loss = false) : rows_(rows), delta_(delta), on_loss_(on_loss) {}
 
   double delta() const { return delta_; }
 
@@ -89,7 +55,8 @@ class HuberObjective {
     double f = 0;
     for (size_t i = 0; i < rows_->size(); ++i) {
       double p[Form::kTerms];
-      f += rows_->weight[i] * Rho(rows_->ln_loss[i] - LnLoss(theta, rows_->n[i], rows_->d[i], p));
+      const double ln_loss = LnLoss(theta, rows_->n[i], rows_->d[i], p);
+      f += rows_->weight[i] * (on_loss_ ? HalfSquare(rows_->loss[i] - std::exp(ln_loss)) : Rho(rows_->ln_loss[i] - ln_loss));
     }
     return f;
   }
@@ -101,22 +68,38 @@ class HuberObjective {
     double g[P] = {};
     double H[Form::kPacked] = {};
     for (size_t i = 0; i < rows_->size(); ++i) {
-      double p[Form::kTerms], J[P];
+      double p[Form::kTerms];
       const double n = rows_->n[i], d = rows_->d[i], w = rows_->weight[i];
-      const double r = rows_->ln_loss[i] - LnLoss(theta, n, d, p);
-      const bool inside = std::abs(r) <= delta_;
-      const double psi = inside ? r : std::copysign(delta_, r);
-      f += w * Rho(r);
-      Form::Jacobian(p, n, d, J);
-      // Sum w [(1{inside} + psi) J J' - psi Sum_k p_k t_k t_k'].
-      const double outer = w * ((inside ? 1.0 : 0.0) + psi);
-      int at = 0;
-      for (int j = 0; j < P; ++j) {
-        g[j] -= w * psi * J[j];
-        const double scaled = outer * J[j];
-        for (int k = j; k < P; ++k) H[at++] += scaled * J[k];
+      const double ln_loss = LnLoss(theta, n, d, p);
+      // H gains `outer` J J' + `curvature` K, g gains `curvature` J.
+      double outer, curvature;
+      if (on_loss_) {
+        const double loss = std::exp(ln_loss), e = rows_->loss[i] - loss;
+        f += w * HalfSquare(e);
+        curvature = -w * e * loss;
+        outer = w * loss * loss + curvature;
+      } else {
+        const double r = rows_->ln_loss[i] - ln_loss;
+        const bool inside = std::abs(r) <= delta_;
+        f += w * Rho(r);
+        curvature = -w * (inside ? r : std::copysign(delta_, r));
+        outer = inside ? w : 0.0;
       }
-      Form::AddSecondMoment(-w * psi, p, n, d, H);
+      double m[P];
+      Form::FirstMoment(p, n, d, m);
+      if constexpr (Form::kFreeKappa) {
+        AddWithKappa(theta, ln_loss, p, m, n, d, outer, curvature, g, H);
+      } else {
+        // K = Sum_k p_k t_k t_k' - J J'.
+        const double both = outer - curvature;
+        int at = 0;
+        for (int j = 0; j < P; ++j) {
+          g[j] += curvature * m[j];
+          const double scaled = both * m[j];
+          for (int k = j; k < P; ++k) H[at++] += scaled * m[k];
+        }
+        Form::AddSecondMoment(curvature, p, n, d, H);
+      }
     }
     int at = 0;
     for (int j = 0; j < P; ++j) {
@@ -127,6 +110,21 @@ class HuberObjective {
       }
     }
     return f;
+  }
+
+  // J of ln L at one row.
+  static Vector Jacobian(const Vector& theta, double n, double d) {
+    double p[Form::kTerms], m[Form::kParams];
+    const double ln_loss = LnLoss(theta, n, d, p);
+    Form::FirstMoment(p, n, d, m);
+    Vector J;
+    for (int j = 0; j < Form::kParams; ++j) J[j] = m[j];
+    if constexpr (Form::kFreeKappa) {
+      const double kappa = theta[Form::kParams - 1];
+      J *= kappa;
+      J[Form::kParams - 1] = ln_loss / kappa;
+    }
+    return J;
   }
 
   // ln L at centred logs; `p` takes the softmax weights of the terms.
@@ -142,17 +140,43 @@ class HuberObjective {
     }
     const double scale = 1 / sum;
     for (int k = 0; k < Form::kTerms; ++k) p[k] *= scale;
-    return top + std::log(sum);
+    const double lse = top + std::log(sum);
+    if constexpr (Form::kFreeKappa) return theta[Form::kParams - 1] * lse;
+    return lse;
   }
 
  private:
+  static double HalfSquare(double e) { return 0.5 * e * e; }
   double Rho(double r) const {
     const double size = std::abs(r);
     return size <= delta_ ? 0.5 * r * r : delta_ * (size - 0.5 * delta_);
   }
 
+  static void AddWithKappa(const Vector& theta, double ln_loss, const double* p, const double* m, double n, double d,
+                           double outer, double curvature, double* g, double* H) {
+    constexpr int P = Form::kParams;
+    const double kappa = theta[P - 1];
+    double J[P];
+    for (int j = 0; j < P - 1; ++j) J[j] = kappa * m[j];
+    J[P - 1] = ln_loss / kappa;
+    int at = 0;
+    for (int j = 0; j < P; ++j) {
+      g[j] += curvature * J[j];
+      for (int k = j; k < P; ++k, ++at) {
+        H[at] += outer * J[j] * J[k];
+        if (k < P - 1) {
+          H[at] -= curvature * kappa * m[j] * m[k];
+        } else if (j < P - 1) {
+          H[at] += curvature * m[j];
+        }
+      }
+    }
+    Form::AddSecondMoment(curvature * kappa, p, n, d, H);
+  }
+
   const FitRows* const rows_;
   const double delta_;
+  const bool on_loss_;
 };
 
 }  // namespace isoflop

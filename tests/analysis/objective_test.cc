@@ -13,7 +13,7 @@ namespace {
 using Jet = ceres::Jet<double, 5>;
 
 // The objective once more, written plainly on dual numbers.
-Jet PlainObjective(const FitRows& rows, const Theta& theta, double delta) {
+Jet PlainObjective(const FitRows& rows, const ChinchillaForm::Vector& theta, double delta) {
   Jet x[5];
   for (int j = 0; j < 5; ++j) x[j] = Jet(theta[j], j);
   Jet f(0.0);
@@ -31,17 +31,17 @@ class ObjectiveTest : public testing::TestWithParam<double> {
   ObjectiveTest() {
     rows_ = FitRowsFrom(SimulatedStudy(HoffmannLaw(), 1e18, 1e20, 4, 6, 4, 0.02, 7));
     rows_.weight[3] = 2.5;
-    theta_ = ThetaOf(rows_, HoffmannLaw());
+    theta_ = ChinchillaForm::FromLaw(HoffmannLaw(), rows_.n0, rows_.d0);
     theta_[3] += 0.03;
     theta_[0] -= 0.05;
   }
   FitRows rows_;
-  Theta theta_;
+  ChinchillaForm::Vector theta_;
 };
 
 TEST_P(ObjectiveTest, ValueAndGradientAreThoseOfDualNumbers) {
   const HuberObjective<ChinchillaForm> objective(&rows_, GetParam());
-  Theta gradient;
+  ChinchillaForm::Vector gradient;
   ChinchillaForm::Matrix hessian;
   const double f = objective.Derivatives(theta_, &gradient, &hessian);
   const Jet plain = PlainObjective(rows_, theta_, GetParam());
@@ -52,12 +52,12 @@ TEST_P(ObjectiveTest, ValueAndGradientAreThoseOfDualNumbers) {
 
 TEST_P(ObjectiveTest, HessianIsTheDifferenceOfGradients) {
   const HuberObjective<ChinchillaForm> objective(&rows_, GetParam());
-  Theta gradient, up, down;
+  ChinchillaForm::Vector gradient, up, down;
   ChinchillaForm::Matrix hessian, ignored;
   objective.Derivatives(theta_, &gradient, &hessian);
   const double step = 1e-7;
   for (int j = 0; j < 5; ++j) {
-    Theta x = theta_;
+    ChinchillaForm::Vector x = theta_;
     x[j] += step;
     objective.Derivatives(x, &up, &ignored);
     x[j] -= 2 * step;
