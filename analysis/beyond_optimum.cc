@@ -200,21 +200,26 @@ std::optional<OptimalPoint> LifetimeOptimum(const LossLaw& law, double lifetime_
   return point;
 }
 
+OptimalPoint SearchOptimum(const std::function<double(double, double)>& loss_at, const ComputeModel& compute,
+                           double budget_flops, double params_near) {
+  const auto tokens_at = [&](double params) { return budget_flops / compute.FlopsAt(params, 1); };
+  const auto along_budget = [&](double ln_params) {
+    const double params = std::exp(ln_params);
+    return loss_at(params, tokens_at(params));
+  };
+  constexpr double kHalfWidth = 9.210340371976184;  // ln 10^4
+  const double center = std::log(params_near);
+  OptimalPoint point;
+  point.params = std::exp(SearchMinimum(along_budget, center - kHalfWidth, center + kHalfWidth, 129));
+  point.tokens = tokens_at(point.params);
+  point.loss = loss_at(point.params, point.tokens);
+  return point;
+}
+
 OptimalPoint RepeatedDataOptimum(const LossLaw& law, const ComputeModel& compute, double budget_flops,
                                  double unique_tokens) {
-  const auto tokens_at = [&](double params) { return budget_flops / compute.FlopsAt(params, 1); };
-  const auto loss_at = [&](double ln_params) {
-    const double params = std::exp(ln_params);
-    return law.LossAt(params, tokens_at(params), unique_tokens);
-  };
-  // Without repeats the optimum is the base law's; they move it up to some decades.
-  const double center = std::log(compute.OptimumAt(law, budget_flops).params);
-  constexpr double kHalfWidth = 9.210340371976184;  // ln 10^4
-  OptimalPoint point;
-  point.params = std::exp(SearchMinimum(loss_at, center - kHalfWidth, center + kHalfWidth, 129));
-  point.tokens = tokens_at(point.params);
-  point.loss = law.LossAt(point.params, point.tokens, unique_tokens);
-  return point;
+  return SearchOptimum([&](double params, double tokens) { return law.LossAt(params, tokens, unique_tokens); }, compute,
+                       budget_flops, compute.OptimumAt(law, budget_flops).params);
 }
 
 std::optional<RepeatedDataRow> PredictRepeatedData(const AnalysisResult& result, double budget_flops,

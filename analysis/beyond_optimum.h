@@ -6,6 +6,7 @@
 #ifndef ISOFLOP_ANALYSIS_BEYOND_OPTIMUM_H_
 #define ISOFLOP_ANALYSIS_BEYOND_OPTIMUM_H_
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -50,9 +51,15 @@ std::optional<OptimalPoint> LifetimeOptimum(const LossLaw& law, double lifetime_
 // refuses.
 std::optional<RepeatedDataRow> PredictRepeatedData(const AnalysisResult& result, double budget_flops,
                                                    double unique_tokens);
-// Of one law. Precondition: HasOptimum(law).
+// Of one law: the search from its optimum without repeats. Precondition:
+// HasOptimum(law).
 OptimalPoint RepeatedDataOptimum(const LossLaw& law, const ComputeModel& compute, double budget_flops,
                                  double unique_tokens);
+
+// The least of `loss_at(N, D)` along `budget_flops`: 129 sizes over four decades to
+// each side of `params_near`, then Brent around the lowest.
+OptimalPoint SearchOptimum(const std::function<double(double params, double tokens)>& loss_at,
+                           const ComputeModel& compute, double budget_flops, double params_near);
 
 // The C at which D*(C) = `unique_tokens`; nullopt without an optimum.
 std::optional<double> DataExhaustedFlops(const AnalysisResult& result, double unique_tokens);

@@ -41,8 +41,11 @@ ConventionRow RefittedRow(const std::vector<KeptRow>& rows, const AnalysisOption
   } else {
     row.a_parametric = Estimate{.value = FitLossLaw(columns, fit_options).law.a()};
   }
-  const IsoflopFit isoflop = FitIsoflop(
-      rows, {options.spec.budget_tolerance, options.flops, base.noise.sigma * Mean(columns.loss)});
+  IsoflopOptions isoflop_options;
+  isoflop_options.budget_tolerance = options.spec.budget_tolerance;
+  isoflop_options.flops = options.flops;
+  isoflop_options.seed_sigma = base.noise.sigma * Mean(columns.loss);
+  const IsoflopFit isoflop = FitIsoflop(rows, isoflop_options);
   // Without draws the delta method's standard error stands beside it.
   row.a_isoflop = ExponentOf(isoflop.params_law, isoflop.refusal);
   row.a_envelope = Refusal{Code::kTooFewPoints, "no loss curves", "curves of several sizes"};

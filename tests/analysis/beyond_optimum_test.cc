@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "analysis/analyze.h"
@@ -172,6 +174,46 @@ TEST(RepeatedDataTest, WithoutAPriceOfRepeatsTheSearchIsTheFrontier) {
   EXPECT_LE(RelativeDifference(row->loss.value, EstimateIn(frontier.loss)->value), 1e-12);
   EXPECT_LE(RelativeDifference(row->epochs.value, row->tokens.value / 1e10), 1e-12);
   EXPECT_LE(RelativeDifference(row->params.At(95)->lo, EstimateIn(frontier.params)->At(95)->lo), 1e-6);
+}
+
+// D1's law, written out (Muennighoff et al. 2023).
+double MuennighoffLoss(double params, double tokens, double unique) {
+  const double a_ = 6.255414, b_ = 7.3049974, e_ = 0.6254804, alpha = 0.3526596, R_D = 15.387756, R_N = 5.309743;
+  const double G = std::exp((a_ - b_) / (2 * alpha));
+  const double U_D = std::min(tokens, unique), U_N = std::min(params, G * G * unique);
+  const auto effective = [](double u, double seen, double R) {
+    return u + u * R * (1 - std::exp(-(seen / u - 1) / R));
+  };
+  return std::exp(e_) + std::exp(a_) * std::pow(effective(U_N, params, R_N), -alpha) +
+         std::exp(b_) * std::pow(effective(U_D, tokens, R_D), -alpha);
+}
+
+TEST(RepeatedDataTest, SearchOnTheDataConstrainedLawFindsTheLeastLoss) {
+  EXPECT_LE(RelativeDifference(MuennighoffLoss(6.34e9, 242e9, 25e9), 2.2256440889984477), 1e-9);
+  EXPECT_LE(RelativeDifference(MuennighoffLoss(8.67e9, 178e9, 25e9), 2.2269634075087867), 1e-9);
+  const LossLaw base{LawForm::kChinchilla, std::exp(0.6254804), std::exp(6.255414), std::exp(7.3049974), 0.3526596,
+                     0.3526596};
+  for (const double budget : {1e20, 9.2e21, 1e23, 1e24}) {
+    const auto loss = [](double params, double tokens) { return MuennighoffLoss(params, tokens, 25e9); };
+    const OptimalPoint frontier = OptimumAt(base, budget);
+    const OptimalPoint found = SearchOptimum(loss, ComputeModel(), budget, frontier.params);
+    // A grid of 10,000 sizes finds no lower loss.
+    double least = 1e300;
+    for (int i = 0; i < 10000; ++i) {
+      const double params = frontier.params * std::pow(10, -4 + 8e-4 * i);
+      least = std::min(least, loss(params, budget / (6 * params)));
+    }
+    EXPECT_LE(found.loss, least) << budget;
+    EXPECT_LE(RelativeDifference(6 * found.params * found.tokens, budget), 1e-12);
+    if (frontier.tokens <= 25e9) {
+      EXPECT_LE(RelativeDifference(found.params, frontier.params), 1e-6);
+    } else {
+      EXPECT_GT(found.tokens, 25e9);  // some epochs are worth it
+      EXPECT_GT(found.loss, frontier.loss);
+    }
+    std::printf("U 25e9, C %.1e: N* %.3e, D* %.3e, %.2f epochs, L %.4f (unlimited data %.4f)\n", budget, found.params,
+                found.tokens, found.tokens / 25e9, found.loss, frontier.loss);
+  }
 }
 
 TEST(RepeatedDataTest, DataRunOutWhereTheOptimumNeedsThem) {
