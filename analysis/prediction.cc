@@ -1,10 +1,13 @@
 #include "analysis/prediction.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "analysis/bootstrap.h"
+#include "analysis/minimize.h"
+#include "analysis/statistics.h"
 #include "study/format.h"
 
 namespace isoflop {
@@ -26,6 +29,53 @@ OptimalPoint OptimumOfDraw(const ComputeModel& compute, const LossLaw& law, doub
   if (law.B <= 0 && law.A > 0) return {kInfinity, 0, kNan};
   if (law.A <= 0 && law.B > 0) return {0, kInfinity, kNan};
   return {kNan, kNan, kNan};
+}
+
+// The quantile at `p` of lognormals, equally likely: medians exp(center), widths
+// sigma > 0 in logs.
+double MixtureQuantile(absl::Span<const double> centers, absl::Span<const double> sigmas, double p) {
+  double lo = kInfinity, hi = -kInfinity;
+  for (size_t i = 0; i < centers.size(); ++i) {
+    lo = std::min(lo, centers[i] - 10 * sigmas[i]);
+    hi = std::max(hi, centers[i] + 10 * sigmas[i]);
+  }
+  const auto excess = [&](double x) {
+    double sum = 0;
+    for (size_t i = 0; i < centers.size(); ++i) {
+      sum += 0.5 * std::erfc((centers[i] - x) / (sigmas[i] * 1.4142135623730951));
+    }
+    return sum / static_cast<double>(centers.size()) - p;
+  };
+  return std::exp(BrentRoot(excess, lo, hi, 1e-12));
+}
+
+}  // namespace
+
+Estimate EstimateOverDraws(const AnalysisResult& result, const std::function<double(const LossLaw&)>& number) {
+  std::vector<double> draws;
+  draws.reserve(result.bootstrap.laws.size());
+  for (const LossLaw& law : result.bootstrap.laws) draws.push_back(number(law));
+  return FromDraws(result, number(result.parametric->law), std::move(draws));
+}
+
+ComputeModel ComputeModelOf(const AnalysisResult& result) {
+  if (result.options.flops != FlopsConvention::kExact) return ComputeModel();
+  std::vector<double> params, flops_per_token;
+  for (const KeptRow& row : result.rows) {
+    params.push_back(row.params);
+    flops_per_token.push_back(row.flops / row.tokens);
+  }
+  std::optional<FlopsPerTokenCurve> curve = FlopsPerTokenCurve::Through(params, flops_per_token);
+  return curve ? ComputeModel(*std::move(curve)) : ComputeModel();
+}
+
+double DemonstratedDecades(const AnalysisResult& result) {
+  return result.holdout && !result.holdout->refusal ? result.holdout->demonstrated_decades : 0;
+}
+
+bool IsExtrapolated(const AnalysisResult& result, double budget_flops) {
+  if (!(result.max_flops > 0)) return false;
+  return std::log10(budget_flops / result.max_flops) > DemonstratedDecades(result) + 1e-9;
 }
 
 std::optional<Refusal> RefuseOptimum(const AnalysisResult& result, double budget_flops) {
@@ -50,40 +100,28 @@ std::optional<Refusal> RefuseOptimum(const AnalysisResult& result, double budget
                    "more budgets or seeds; --allow-extrapolation prints it all the same"};
   }
   const double decades = std::log10(budget_flops / result.max_flops);
-  if (decades > kMaxDecades + 1e-9) {
-    return Refusal{Code::kExtrapolation,
-                   absl::StrCat(FormatFlops(budget_flops), " lies ", FormatSignificant(decades, 2),
-                                " decades beyond the largest budget ", FormatFlops(result.max_flops)),
-                   "a larger budget, or --allow-extrapolation"};
+  const bool has_holdout = result.holdout && !result.holdout->refusal;
+  const double reach = has_holdout ? 2 * DemonstratedDecades(result) : kMaxDecades;
+  if (decades <= std::min(reach, kMaxDecades) + 1e-9) return std::nullopt;
+  std::string message = absl::StrCat(FormatFlops(budget_flops), " lies ", FormatSignificant(decades, 2),
+                                     " decades beyond the largest budget ", FormatFlops(result.max_flops));
+  if (reach < kMaxDecades) {
+    const std::string limit = absl::StrCat(FormatSignificant(100 * result.options.spec.holdout_error, 2), "%");
+    if (reach > 0) {
+      absl::StrAppend(&message, ", more than twice the ", FormatSignificant(DemonstratedDecades(result), 2),
+                      " decades over which held-out losses were predicted within ", limit);
+    } else {
+      absl::StrAppend(&message, ", and no held-out budget was predicted within ", limit);
+    }
   }
-  return std::nullopt;
-}
-
-}  // namespace
-
-Estimate EstimateOverDraws(const AnalysisResult& result, const std::function<double(const LossLaw&)>& number) {
-  std::vector<double> draws;
-  draws.reserve(result.bootstrap.laws.size());
-  for (const LossLaw& law : result.bootstrap.laws) draws.push_back(number(law));
-  return FromDraws(result, number(result.parametric->law), std::move(draws));
-}
-
-ComputeModel ComputeModelOf(const AnalysisResult& result) {
-  if (result.options.flops != FlopsConvention::kExact) return ComputeModel();
-  std::vector<double> params, flops_per_token;
-  for (const KeptRow& row : result.rows) {
-    params.push_back(row.params);
-    flops_per_token.push_back(row.flops / row.tokens);
-  }
-  std::optional<FlopsPerTokenCurve> curve = FlopsPerTokenCurve::Through(params, flops_per_token);
-  return curve ? ComputeModel(*std::move(curve)) : ComputeModel();
+  return Refusal{Code::kExtrapolation, std::move(message), "a larger budget, or --allow-extrapolation"};
 }
 
 OptimalRow PredictOptimum(const AnalysisResult& result, double budget_flops) {
   OptimalRow row;
   row.budget_flops = budget_flops;
   row.log10_over_max = result.max_flops > 0 ? std::log10(budget_flops / result.max_flops) : 0;
-  row.extrapolated = row.log10_over_max > 1e-9;
+  row.extrapolated = IsExtrapolated(result, budget_flops);
   if (const std::optional<Refusal> refusal = RefuseOptimum(result, budget_flops)) {
     row.params = row.tokens = row.tokens_per_parameter = row.loss = *refusal;
     return row;
@@ -143,6 +181,33 @@ Quantity PredictLoss(const AnalysisResult& result, double params, double tokens)
     return result.parametric_refusal.value_or(Refusal{Code::kUnderdetermined, "no law was fitted", "isoflop fit"});
   }
   return EstimateOverDraws(result, [&](const LossLaw& law) { return law.LossAt(params, tokens); });
+}
+
+Quantity PredictNewRun(const AnalysisResult& result, double params, double tokens) {
+  Quantity quantity = PredictLoss(result, params, tokens);
+  Estimate* const estimate = std::get_if<Estimate>(&quantity);
+  if (estimate == nullptr || estimate->intervals.empty()) return quantity;
+  std::vector<double> centers, sigmas, means;
+  double noise_variance = 0;
+  for (const LossLaw& law : result.bootstrap.laws) {
+    const double loss = law.LossAt(params, tokens), sigma = result.noise.SigmaAt(loss);
+    if (!(loss > 0) || !std::isfinite(loss)) continue;
+    if (!(sigma > 0)) return quantity;
+    centers.push_back(std::log(loss));
+    sigmas.push_back(sigma);
+    // Mean and variance of one lognormal.
+    means.push_back(loss * std::exp(0.5 * sigma * sigma));
+    noise_variance += means.back() * means.back() * std::expm1(sigma * sigma);
+  }
+  if (centers.empty()) return quantity;
+  estimate->method = absl::StrCat(result.bootstrap.method, " with seed noise");
+  estimate->se = std::hypot(StandardDeviation(means), std::sqrt(noise_variance / static_cast<double>(means.size())));
+  for (Interval& interval : estimate->intervals) {
+    const double tail = 0.5 * (1 - interval.level / 100);
+    interval.lo = MixtureQuantile(centers, sigmas, tail);
+    interval.hi = MixtureQuantile(centers, sigmas, 1 - tail);
+  }
+  return quantity;
 }
 
 LossTarget PredictBudgetForLoss(const AnalysisResult& result, double loss) {

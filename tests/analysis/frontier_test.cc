@@ -2,7 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <random>
+
+#include "analysis/minimize.h"
 #include "analysis/prediction.h"
+#include "analysis/statistics.h"
 #include "tests/analysis/test_data.h"
 
 namespace isoflop {
@@ -128,6 +134,127 @@ TEST(FrontierTest, ALawWithoutATokensTermHasNoOptimum) {
   result.parametric->law = HoffmannLaw();
   EXPECT_EQ(EstimateIn(PredictBudgetForLoss(result, 1.5).budget_flops), nullptr);
   EXPECT_NE(EstimateIn(PredictBudgetForLoss(result, 3).budget_flops), nullptr);
+}
+
+// Property 8: over random laws the closed form is where Brent's search along the
+// budget ends.
+TEST(FrontierTest, ClosedFormEqualsBrentOverRandomLaws) {
+  std::mt19937 generator(8);
+  const auto uniform = [&](double lo, double hi) { return lo + (hi - lo) * (static_cast<double>(generator()) + 0.5) / 4294967296.0; };
+  double worst_params = 0, worst_loss = 0;
+  for (int i = 0; i < 200; ++i) {
+    LossLaw law;
+    law.alpha = uniform(0.1, 1);
+    law.beta = uniform(0.1, 1);
+    law.E = uniform(0.5, 3);
+    law.A = std::exp(uniform(2, 8));
+    law.B = std::exp(uniform(2, 8));
+    const double budget = std::pow(10, uniform(14, 26));
+    const OptimalPoint closed = OptimumAt(law, budget);
+    const auto reducible = [&](double n) {  // without E, which hides the digits
+      return law.A * std::exp(-law.alpha * n) + law.B * std::pow(budget / 6, -law.beta) * std::exp(law.beta * n);
+    };
+    const double center = std::log(closed.params);
+    const double n = BrentMinimum(reducible, center - 5.1, center + 4.3);
+    worst_params = std::max(worst_params, RelativeDifference(std::exp(n), closed.params));
+    worst_loss = std::max(worst_loss, RelativeDifference(reducible(n) + law.E, closed.loss));
+  }
+  std::printf("closed form against Brent, 200 laws: N* %.1e (required 1e-6), L* %.1e (required 1e-12)\n", worst_params,
+              worst_loss);
+  EXPECT_LE(worst_params, 1e-6);
+  EXPECT_LE(worst_loss, 1e-12);
+}
+
+AnalysisResult WithHoldout(double demonstrated) {
+  AnalysisResult result;
+  result.parametric.emplace().law = HoffmannLaw();
+  result.max_flops = 1e18;
+  result.holdout.emplace().demonstrated_decades = demonstrated;
+  return result;
+}
+
+TEST(FrontierTest, DashedBeyondTheDemonstratedDistanceRefusedBeyondTwiceIt) {
+  const AnalysisResult result = WithHoldout(0.8);
+  EXPECT_FALSE(PredictOptimum(result, 6e18).extrapolated);
+  EXPECT_TRUE(PredictOptimum(result, 1e19).extrapolated);
+  EXPECT_NE(EstimateIn(PredictOptimum(result, 3.9e19).params), nullptr);
+  const OptimalRow far = PredictOptimum(result, 4.1e19);
+  ASSERT_EQ(EstimateIn(far.params), nullptr);
+  const Refusal& refusal = std::get<Refusal>(far.params);
+  EXPECT_EQ(refusal.code, Code::kExtrapolation);
+  EXPECT_NE(refusal.message.find("twice the 0.80 decades"), std::string::npos) << refusal.message;
+  EXPECT_NE(refusal.cure.find("--allow-extrapolation"), std::string::npos);
+  AnalysisResult allowed = result;
+  allowed.options.allow_extrapolation = true;
+  EXPECT_NE(EstimateIn(PredictOptimum(allowed, 4.1e19).params), nullptr);
+  EXPECT_TRUE(PredictOptimum(allowed, 4.1e19).extrapolated);
+}
+
+TEST(FrontierTest, NoDemonstrationReachesBeyondThreeDecades) {
+  const AnalysisResult result = WithHoldout(2.5);
+  EXPECT_FALSE(PredictOptimum(result, 2e20).extrapolated);
+  EXPECT_NE(EstimateIn(PredictOptimum(result, 1e21).params), nullptr);
+  EXPECT_EQ(EstimateIn(PredictOptimum(result, 1.1e21).params), nullptr);
+}
+
+TEST(FrontierTest, AHoldoutThatFailedAtOnceAllowsNothingBeyondTheData) {
+  AnalysisResult result = WithHoldout(0);
+  EXPECT_NE(EstimateIn(PredictOptimum(result, 1e18).params), nullptr);
+  EXPECT_EQ(EstimateIn(PredictOptimum(result, 2e18).params), nullptr);
+  // Where none was possible: dashed beyond the data, refused beyond three decades.
+  result.holdout->refusal = Refusal{Code::kUnderdetermined, "2 budgets", "a third"};
+  EXPECT_TRUE(PredictOptimum(result, 2e18).extrapolated);
+  EXPECT_NE(EstimateIn(PredictOptimum(result, 1e21).params), nullptr);
+  EXPECT_EQ(EstimateIn(PredictOptimum(result, 1.1e21).params), nullptr);
+}
+
+// Draws of E around 1.69 and known noise: the band of a new run against a numerical
+// sum over both.
+TEST(PredictionTest, TheBandOfANewRunAddsTheSeedNoise) {
+  AnalysisResult result;
+  result.parametric.emplace().law = HoffmannLaw();
+  result.bootstrap.method = "pairs";
+  result.noise.sigma = 0.01;
+  for (int i = 0; i < 200; ++i) {
+    LossLaw law = HoffmannLaw();
+    law.E += 0.02 * std::sin(i);
+    result.bootstrap.laws.push_back(law);
+  }
+  const Quantity law = PredictLoss(result, 1e9, 2e10), run = PredictNewRun(result, 1e9, 2e10);
+  const Estimate &of_law = *EstimateIn(law), &of_run = *EstimateIn(run);
+  EXPECT_EQ(of_law.value, of_run.value);
+  std::vector<double> losses;
+  std::mt19937 generator(1);
+  const auto uniform = [&] { return (static_cast<double>(generator()) + 0.5) / 4294967296.0; };
+  for (int i = 0; i < 400000; ++i) {
+    const double z = std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform());
+    losses.push_back(result.bootstrap.laws[static_cast<size_t>(i) % 200].LossAt(1e9, 2e10) * std::exp(0.01 * z));
+  }
+  EXPECT_NEAR(*of_run.se, StandardDeviation(losses), 1e-4);
+  std::sort(losses.begin(), losses.end());
+  for (const double level : {80.0, 95.0}) {
+    const double tail = 0.5 * (1 - level / 100);
+    EXPECT_NEAR(of_run.At(level)->lo, SortedQuantile(losses, tail), 4e-4);
+    EXPECT_NEAR(of_run.At(level)->hi, SortedQuantile(losses, 1 - tail), 4e-4);
+    EXPECT_LT(of_run.At(level)->lo, of_law.At(level)->lo);
+    EXPECT_GT(of_run.At(level)->hi, of_law.At(level)->hi);
+  }
+}
+
+TEST(PredictionTest, OneLawAndNoiseGiveTheNormalBand) {
+  AnalysisResult result;
+  result.parametric.emplace().law = HoffmannLaw();
+  result.bootstrap.laws.assign(50, HoffmannLaw());
+  result.noise.sigma = 0.02;
+  const Quantity quantity = PredictNewRun(result, 1e9, 2e10);
+  const Estimate& run = *EstimateIn(quantity);
+  EXPECT_LE(RelativeDifference(run.At(95)->hi, run.value * std::exp(0.02 * 1.959963984540054)), 1e-10);
+  EXPECT_LE(RelativeDifference(run.At(95)->lo, run.value * std::exp(-0.02 * 1.959963984540054)), 1e-10);
+  // No noise known: the law's own band; no law: its refusal.
+  result.noise.sigma = 0;
+  EXPECT_EQ(EstimateIn(PredictNewRun(result, 1e9, 2e10))->At(95)->hi, run.value);
+  result.parametric.reset();
+  EXPECT_EQ(EstimateIn(PredictNewRun(result, 1e9, 2e10)), nullptr);
 }
 
 }  // namespace

@@ -1,0 +1,43 @@
+#include "analysis/subset_fit.h"
+
+#include "absl/strings/str_cat.h"
+#include "analysis/resample.h"
+
+namespace isoflop {
+
+LawFitOptions LawFitOptionsOf(const AnalysisOptions& options) {
+  return {options.spec.objective, options.spec.delta, ParseLawForm(options.spec.form).value_or(LawForm::kChinchilla)};
+}
+
+std::vector<size_t> AllRows(size_t rows) {
+  std::vector<size_t> all(rows);
+  for (size_t i = 0; i < rows; ++i) all[i] = i;
+  return all;
+}
+
+FitRows FitRowsOfSubset(absl::Span<const KeptRow> rows, absl::Span<const size_t> subset) {
+  std::vector<double> params, tokens, loss;
+  for (const size_t row : subset) {
+    params.push_back(rows[row].params);
+    tokens.push_back(rows[row].tokens);
+    loss.push_back(rows[row].loss);
+  }
+  FitRows columns = MakeFitRows(params, tokens, loss);
+  for (size_t i = 0; i < subset.size(); ++i) columns.weight[i] = rows[subset[i]].weight;
+  return columns;
+}
+
+std::optional<Refusal> RefuseSubset(absl::Span<const KeptRow> rows, absl::Span<const size_t> subset,
+                                    const LawFitOptions& /*options*/) {
+  if (subset.empty()) return Refusal{Code::kUnderdetermined, "no row is left to fit", "more rows"};
+  std::vector<double> weights(rows.size(), 0);
+  for (const size_t row : subset) weights[row] = rows[row].weight;
+  return RefuseFit(rows, weights);
+}
+
+double PredictedLossOf(const LossLaw& law, const KeptRow& row) {
+  const std::optional<double>& unique = row.observation.unique_tokens;
+  return unique && *unique > 0 ? law.LossAt(row.params, row.tokens, *unique) : law.LossAt(row.params, row.tokens);
+}
+
+}  // namespace isoflop
