@@ -79,8 +79,9 @@ class FormFit {
     for (size_t stage = 0; stage < widths.size(); ++stage) {
       const bool last = stage + 1 == widths.size();
       for (Bundle& bundle : bundles) {
-        Descend(widths[stage], {.max_iterations = last ? 300 : 60, .step_tolerance = last ? 1e-10 : 1e-5}, &bundle.path);
-        if (last) TryWithoutConstant(widths[stage], {.max_iterations = 300}, &bundle.path);
+        Descend(widths[stage], {.max_iterations = last ? options_.max_iterations : 60, .step_tolerance = last ? 1e-10 : 1e-5},
+                &bundle.path);
+        if (last) TryWithoutConstant(widths[stage], {.max_iterations = options_.max_iterations}, &bundle.path);
       }
       Merge(&bundles, last ? 1e-7 : 1e-4);
     }

@@ -10,7 +10,8 @@
 namespace isoflop {
 
 bool HasOptimum(const LossLaw& law) {
-  return law.A > 0 && law.B > 0 && law.alpha > 0 && law.beta > 0 && std::isfinite(law.A) && std::isfinite(law.B);
+  return law.form != LawForm::kMultiplicative && law.A > 0 && law.B > 0 && law.alpha > 0 && law.beta > 0 &&
+         law.kappa > 0 && std::isfinite(law.A) && std::isfinite(law.B);
 }
 
 double OptimumCoefficient(const LossLaw& law) {
@@ -137,7 +138,12 @@ double ComputeModel::ParamsAtRatio(double tokens_per_parameter, double budget_fl
 }
 
 std::optional<double> TokensForLoss(const LossLaw& law, double params, double loss) {
-  const double rest = loss - law.E - law.A * std::pow(params, -law.alpha);
+  if (!(loss > law.E)) return std::nullopt;
+  if (law.form == LawForm::kMultiplicative) {
+    return std::pow(law.A * std::pow(params, -law.alpha) / (loss - law.E), 1 / law.beta);
+  }
+  const double terms = law.kappa == 1 ? loss - law.E : std::pow(loss - law.E, 1 / law.kappa);
+  const double rest = terms - law.A * std::pow(params, -law.alpha);
   if (!(rest > 0) || !(law.B > 0)) return std::nullopt;
   return std::pow(law.B / rest, 1 / law.beta);
 }

@@ -21,7 +21,8 @@
 
 namespace isoflop {
 
-// Has the law a least loss inside every budget? A, B, alpha, beta > 0.
+// Has the law a least loss inside every budget? A, B, alpha, beta, kappa > 0; never
+// of the multiplicative form, which is monotone along ND = const.
 bool HasOptimum(const LossLaw& law);
 
 struct OptimalPoint {

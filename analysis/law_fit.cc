@@ -45,6 +45,7 @@ LawFit FitForm(const FitRows& rows, const LawFitOptions& options) {
     return FormFit<Form>(rows, options).Fit(StartsOf<Form>(rows));
   });
   fit.law.form = fit.theta.form = options.form;
+  for (Theta& basin : fit.other_basins) basin.form = options.form;
   return fit;
 }
 
@@ -64,14 +65,21 @@ LawFit FitDataConstrained(const FitRows& rows, const LawFitOptions& options) {
     law.repeat_params = fit.law.repeat_params;
     basin = ThetaOf(rows, law);
   }
+  if (repeated.size() == 0) return fit;
   fit.certificate.f += repeats.f;
-  const auto bound = [&](bool open, const char* name) {
-    if (!open) return;
-    fit.certificate.at_bounds.push_back(absl::StrCat(name, " limited to one side only"));
+  const auto limit = [&](const RepeatLimits& limits, const char* name) {
+    if (!limits.open()) return;
     fit.certificate.outcome = FitOutcome::kBoundHit;
+    fit.certificate.at_bounds.push_back(
+        limits.lo ? absl::StrFormat("%s >= %.3g, open above", name, *limits.lo)
+                  : limits.hi ? absl::StrFormat("%s <= %.3g, open below", name, *limits.hi)
+                              : absl::StrCat(name, " open on both sides"));
   };
-  bound(repeats.tokens_open, "R_D*");
-  bound(repeats.params_open, "R_N*");
+  limit(repeats.tokens, "R_D*");
+  limit(repeats.params, "R_N*");
+  if (!repeats.converged && fit.certificate.outcome == FitOutcome::kOptimal) {
+    fit.certificate.outcome = FitOutcome::kMaxIterations;
+  }
   return fit;
 }
 
@@ -172,7 +180,9 @@ Refit RefitLossLaw(const FitRows& rows, const LawFitOptions& options, absl::Span
   if (constrained && std::isfinite(refit.f)) {
     LossLaw base = LawOf(rows, refit.theta);
     base.form = LawForm::kChinchilla;
-    const RepeatedDataFit repeats = FitRepeats(RepeatedRows(rows), options, base);
+    // Where no row repeats, nothing limits them.
+    base.repeat_tokens = base.repeat_params = std::numeric_limits<double>::infinity();
+    const RepeatedDataFit repeats = FitRepeats(RepeatedRows(rows), options, base, /*with_limits=*/false);
     refit.theta = ThetaOf(rows, repeats.law);
     refit.f += repeats.f;
   }

@@ -26,6 +26,7 @@ struct LawFitOptions {
   FitObjective objective = FitObjective::kHuber;
   double delta = 1e-3;  // of log loss, Huber only
   LawForm form = LawForm::kChinchilla;
+  int max_iterations = 300;  // Newton steps at the last width; FitLossLaw only
 };
 
 // A point of a fit, centred at (n0, d0) of its rows; only ThetaOf and LawOf look

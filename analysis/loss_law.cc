@@ -74,6 +74,8 @@ double EffectiveTokens(double tokens, double unique_tokens, double repeat_tokens
 }
 
 double EffectiveParams(const LossLaw& law, double params, double unique_tokens) {
+  // Without one of the terms no size is optimal, and none too large.
+  if (!(law.A > 0 && law.B > 0 && law.alpha > 0 && law.beta > 0)) return params;
   const double G = std::pow(law.alpha * law.A / (law.beta * law.B), 1 / (law.alpha + law.beta));
   return Effective(params, std::min(params, G * std::pow(G * unique_tokens, law.beta / law.alpha)), law.repeat_params);
 }

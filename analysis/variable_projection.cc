@@ -1,6 +1,7 @@
 #include "analysis/variable_projection.h"
 
 #include <Eigen/Core>
+#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -80,6 +81,22 @@ Normal NormalOf(const FitRows& rows, double alpha, double beta) {
 
 LinearFit SolveLinearPart(const FitRows& rows, double alpha, double beta) {
   return BestActiveSet(NormalOf(rows, alpha, beta), alpha, beta);
+}
+
+LinearFit SolveLinearPartByQr(const FitRows& rows, double alpha, double beta) {
+  const Eigen::Index m = static_cast<Eigen::Index>(rows.size());
+  Eigen::MatrixXd X(m, 3);
+  Eigen::VectorXd y(m);
+  for (Eigen::Index i = 0; i < m; ++i) {
+    const size_t row = static_cast<size_t>(i);
+    const double root = std::sqrt(rows.weight[row]);
+    X(i, 0) = root;
+    X(i, 1) = root * std::exp(-alpha * rows.n[row]);
+    X(i, 2) = root * std::exp(-beta * rows.d[row]);
+    y[i] = root * rows.loss[row];
+  }
+  const Eigen::Vector3d c = X.householderQr().solve(y);
+  return {c[0], c[1], c[2], alpha, beta, (y - X * c).squaredNorm()};
 }
 
 std::vector<LinearFit> VariableProjectionMinima(const FitRows& rows, int max_minima) {

@@ -21,6 +21,10 @@ struct LinearFit {
 // coefficients >= 0: the best of the eight active sets.
 LinearFit SolveLinearPart(const FitRows& rows, double alpha, double beta);
 
+// The same by QR, coefficients of any sign: what the normal equations lose in digits
+// shows beside it.
+LinearFit SolveLinearPartByQr(const FitRows& rows, double alpha, double beta);
+
 // The cells of a 32 x 32 grid over [0.05, 1.5]^2 of (alpha, beta) that are lower
 // than their neighbours, lowest first, at most `max_minima`.
 std::vector<LinearFit> VariableProjectionMinima(const FitRows& rows, int max_minima = 10);

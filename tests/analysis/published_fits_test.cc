@@ -13,23 +13,11 @@
 #include "analysis/frontier.h"
 #include "analysis/isoflop_fit.h"
 #include "analysis/power_law.h"
+#include "tests/analysis/published_table.h"
 #include "tests/analysis/test_data.h"
 
 namespace isoflop {
 namespace {
-
-// A line of the table, and the demand that ours lies within `allowed`, relative.
-void Demand(const char* id, const std::string& what, double required, double ours, double allowed) {
-  static const bool printed_head = [] {
-    std::printf("%-10s %-30s %-22s %-22s %-10s %s\n", "id", "quantity", "required", "ours", "difference", "allowed");
-    return true;
-  }();
-  (void)printed_head;
-  const double difference = RelativeDifference(ours, required);
-  std::printf("%-10s %-30s %-22.13g %-22.13g %-10.1e %-8.0e %s\n", id, what.c_str(), required, ours, difference,
-              allowed, difference <= allowed ? "ok" : "FAILED");
-  EXPECT_LE(difference, allowed) << id << " " << what << ": " << ours << " for " << required;
-}
 
 AnalysisOptions PublishedOptions(int outliers, int draws) {
   AnalysisOptions options;
