@@ -148,7 +148,7 @@ class FormFit {
     const unsigned before = path->frozen;
     for (const VanishingTerm& term : Form::kVanishing) {
       const double kappa = Form::kFreeKappa ? path->theta[Form::kParams - 1] : 1;
-      if ((path->frozen & term.frozen) == 0 && path->theta[term.log_index] < min_ln_loss_ / kappa - kGoneBelow) {
+      if ((path->frozen & term.frozen) == 0 && path->theta[term.log_index] < min_ln_loss_ - kappa * kGoneBelow) {
         path->theta[term.log_index] = kLogOfZero;
         path->frozen |= term.frozen;
       }

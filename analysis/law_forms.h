@@ -1,11 +1,14 @@
 // The forms of the law as the fits see them: ln L = kappa LSE_k u_k(theta; n, d), LSE
-// = log-sum-exp, with every u_k linear in theta. A form gives its terms, their
+// = log-sum-exp, with every u_k (or kappa u_k) linear in theta. A form gives its terms, their
 // derivatives, what its parameters mean, and where a fit of it starts.
 //
 // With softmax weights p_k and t_k = grad u_k, m = Sum_k p_k t_k:
 //   J = grad ln L = kappa m,   K = Hess ln L = kappa (Sum_k p_k t_k t_k' - m m')
-// and with a free kappa, always the last parameter, J_kappa = LSE and K_{j kappa} =
-// m_j.
+// With a free kappa, always the last parameter, u_k = v_k/kappa with v_k linear, and t_k
+// = grad v_k: with S = LSE - Sum_k p_k u_k (the entropy of p) and e the unit vector of
+// kappa,
+//   J = m + S e,   K = [Sum_k p_k t_k t_k' - m m' - Sum_k p_k (u_k - mean u)(t_k e' + e t_k')
+//                       + Var(u) e e'] / kappa
 //
 // n = ln N - n0 and d = ln D - d0 are centred: otherwise ln A and alpha correlate at
 // 0.999.
@@ -209,7 +212,10 @@ struct MultiplicativeForm {
 };
 
 // [(Nc/N)^s + Dc/D]^kappa, s = alphaN/alphaD, kappa = alphaD (Kaplan et al. 2020, eq.
-// 1.5): (p1, p2, s, kappa), p1 = s ln Nc, p2 = ln Dc at the centre.
+// 1.5), as kappa LSE(v/kappa) with v_1 = q1 - alphaN n, v_2 = q2 - alphaD d: (q1, q2,
+// alphaN, alphaD), q1 = alphaN ln Nc and q2 = alphaD ln Dc at the centre. All four are
+// then of the size of ln L and its slopes; in (s ln Nc, ln Dc, s, alphaD) two hundred
+// lies between them and a damped step goes nowhere.
 struct KaplanForm {
   static constexpr LawForm kForm = LawForm::kKaplan;
   static constexpr int kParams = 4;
@@ -218,43 +224,52 @@ struct KaplanForm {
   static constexpr int kPacked = kParams * (kParams + 1) / 2;
   static constexpr int kConstant = -1;
   static constexpr VanishingTerm kVanishing[] = {{0, 1u << 0 | 1u << 2, "A = 0"}, {1, 1u << 1, "B = 0"}};
-  static constexpr NamedExponent kExponents[] = {{2, "s"}, {3, "kappa"}};
+  static constexpr NamedExponent kExponents[] = {{2, "alphaN"}, {3, "alphaD"}};
   using Vector = Eigen::Matrix<double, kParams, 1>;
   using Matrix = Eigen::Matrix<double, kParams, kParams>;
 
+  // v_k / kappa.
   static void Terms(const Vector& theta, double n, double d, double* u) {
-    u[0] = theta[0] - theta[2] * n;
-    u[1] = theta[1] - d;
+    const double scale = 1 / theta[3];
+    u[0] = (theta[0] - theta[2] * n) * scale;
+    u[1] = theta[1] * scale - d;
   }
-  static void FirstMoment(const double* p, double n, double /*d*/, double* m) {
+  // Of t_k = grad v_k.
+  static void FirstMoment(const double* p, double n, double d, double* m) {
     m[0] = p[0];
     m[1] = p[1];
     m[2] = -p[0] * n;
-    m[3] = 0;
+    m[3] = -p[1] * d;
   }
-  static void AddSecondMoment(double scale, const double* p, double n, double /*d*/, double* H) {
-    const double pa = scale * p[0];
+  // 00 01 02 03 11 12 13 22 23 33.
+  static void AddSecondMoment(double scale, const double* p, double n, double d, double* H) {
+    const double pa = scale * p[0], pb = scale * p[1];
     H[0] += pa;
     H[2] -= pa * n;
-    H[4] += scale * p[1];
+    H[4] += pb;
+    H[6] -= pb * d;
     H[7] += pa * n * n;
+    H[9] += pb * d * d;
   }
   static LossLaw ToLaw(const Vector& theta, double n0, double d0) {
+    const double kappa = theta[3], s = theta[2] / kappa;
     return {.form = kForm,
-            .A = ExpOrZero(theta[0], theta[2] * n0),
-            .B = ExpOrZero(theta[1], d0),
-            .alpha = theta[2],
+            .A = theta[0] < -600 ? 0 : std::exp(theta[0] / kappa + s * n0),
+            .B = theta[1] < -600 ? 0 : std::exp(theta[1] / kappa + d0),
+            .alpha = s,
             .beta = 1,
-            .kappa = theta[3]};
+            .kappa = kappa};
   }
   static Vector FromLaw(const LossLaw& law, double n0, double d0) {
     Vector theta;
-    theta << LogOrZero(law.A, law.alpha * n0), LogOrZero(law.B, d0), law.alpha, law.kappa;
+    theta << (law.A > 0 ? law.kappa * (std::log(law.A) - law.alpha * n0) : kLogOfZero),
+        (law.B > 0 ? law.kappa * (std::log(law.B) - d0) : kLogOfZero), law.kappa * law.alpha, law.kappa;
     return theta;
   }
-  static Matrix RawTransform(double n0, double /*d0*/) {
+  static Matrix RawTransform(double n0, double d0) {
     Matrix T = Matrix::Identity();
     T(0, 2) = -n0;
+    T(1, 3) = -d0;
     return T;
   }
 };

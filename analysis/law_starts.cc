@@ -145,7 +145,7 @@ std::vector<KaplanForm::Vector> StartsOf<KaplanForm>(const FitRows& rows) {
       columns.Solve(&first, &second, &rss);
       const double small = 1e-3 * std::max(first, second);
       KaplanForm::Vector theta;
-      theta << std::log(std::max(first, small)), std::log(std::max(second, small)), s, kappa;
+      theta << kappa * std::log(std::max(first, small)), kappa * std::log(std::max(second, small)), kappa * s, kappa;
       // In logs of L again.
       grid.emplace_back(std::isfinite(theta[0]) && std::isfinite(theta[1]) ? rss * kappa * kappa
                                                                            : std::numeric_limits<double>::infinity(),

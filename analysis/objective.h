@@ -120,9 +120,10 @@ class HuberObjective {
     Vector J;
     for (int j = 0; j < Form::kParams; ++j) J[j] = m[j];
     if constexpr (Form::kFreeKappa) {
-      const double kappa = theta[Form::kParams - 1];
-      J *= kappa;
-      J[Form::kParams - 1] = ln_loss / kappa;
+      double u[Form::kTerms], mean = 0;
+      Form::Terms(theta, n, d, u);
+      for (int k = 0; k < Form::kTerms; ++k) mean += p[k] * u[k];
+      J[Form::kParams - 1] += ln_loss / theta[Form::kParams - 1] - mean;
     }
     return J;
   }
@@ -156,22 +157,28 @@ class HuberObjective {
                            double outer, double curvature, double* g, double* H) {
     constexpr int P = Form::kParams;
     const double kappa = theta[P - 1];
-    double J[P];
-    for (int j = 0; j < P - 1; ++j) J[j] = kappa * m[j];
-    J[P - 1] = ln_loss / kappa;
+    double u[Form::kTerms], mean = 0, variance = 0;
+    Form::Terms(theta, n, d, u);
+    for (int k = 0; k < Form::kTerms; ++k) mean += p[k] * u[k];
+    // Sum_k p_k (u_k - mean u) t_k is the first moment under p_k (u_k - mean u).
+    double tilted[Form::kTerms], mixed[P], J[P];
+    for (int k = 0; k < Form::kTerms; ++k) {
+      tilted[k] = p[k] * (u[k] - mean);
+      variance += tilted[k] * (u[k] - mean);
+    }
+    Form::FirstMoment(tilted, n, d, mixed);
+    for (int j = 0; j < P; ++j) J[j] = m[j];
+    J[P - 1] += ln_loss / kappa - mean;
+    const double scale = curvature / kappa;
     int at = 0;
     for (int j = 0; j < P; ++j) {
       g[j] += curvature * J[j];
       for (int k = j; k < P; ++k, ++at) {
-        H[at] += outer * J[j] * J[k];
-        if (k < P - 1) {
-          H[at] -= curvature * kappa * m[j] * m[k];
-        } else if (j < P - 1) {
-          H[at] += curvature * m[j];
-        }
+        H[at] += outer * J[j] * J[k] - scale * m[j] * m[k];
+        if (k == P - 1) H[at] -= scale * (j == P - 1 ? 2 * mixed[j] - variance : mixed[j]);
       }
     }
-    Form::AddSecondMoment(curvature * kappa, p, n, d, H);
+    Form::AddSecondMoment(scale, p, n, d, H);
   }
 
   const FitRows* const rows_;

@@ -11,6 +11,7 @@ namespace isoflop {
 namespace {
 
 using Jet = ceres::Jet<double, 5>;
+using Vector = ChinchillaForm::Vector;
 
 // The objective once more, written plainly on dual numbers.
 Jet PlainObjective(const FitRows& rows, const ChinchillaForm::Vector& theta, double delta) {
