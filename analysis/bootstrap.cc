@@ -33,6 +33,10 @@ class Clusters {
 
 }  // namespace
 
+std::mt19937 GeneratorOf(uint64_t seed, Stream stream) {
+  return std::mt19937(static_cast<uint32_t>(seed) + static_cast<uint32_t>(stream));
+}
+
 uint32_t DrawIndex(std::mt19937* generator, uint32_t m) {
   uint32_t mask = 0;
   while (mask < m - 1) mask = mask << 1 | 1;
@@ -45,12 +49,15 @@ uint32_t DrawIndex(std::mt19937* generator, uint32_t m) {
 
 std::vector<std::vector<size_t>> BootstrapClusters(absl::Span<const KeptRow> rows, const std::string& method) {
   Clusters clusters(rows.size());
-  if (method == "cluster") {
+  const bool by_config_too = method == "cluster" || method == "wild";
+  if (by_config_too || method == "parametric") {
     std::map<std::string, size_t> by_trial, by_config;
     for (size_t i = 0; i < rows.size(); ++i) {
       const Observation& row = rows[i].observation;
       if (!row.trial_id.empty()) clusters.Join(i, by_trial.try_emplace(row.trial_id, i).first->second);
-      if (!row.config_id.empty()) clusters.Join(i, by_config.try_emplace(row.config_id, i).first->second);
+      if (by_config_too && !row.config_id.empty()) {
+        clusters.Join(i, by_config.try_emplace(row.config_id, i).first->second);
+      }
     }
   }
   std::map<size_t, std::vector<size_t>> by_root;
@@ -66,13 +73,18 @@ std::string AutoBootstrapMethod(absl::Span<const KeptRow> rows) {
 
 std::vector<uint16_t> DrawCounts(absl::Span<const std::vector<size_t>> clusters, size_t rows, int draws,
                                  uint64_t seed) {
-  std::mt19937 generator(static_cast<uint32_t>(seed));
+  std::mt19937 generator = GeneratorOf(seed, Stream::kRows);
+  return DrawCountsFrom(clusters, rows, draws, &generator);
+}
+
+std::vector<uint16_t> DrawCountsFrom(absl::Span<const std::vector<size_t>> clusters, size_t rows, int draws,
+                                     std::mt19937* generator) {
   std::vector<uint16_t> counts(static_cast<size_t>(draws) * rows, 0);
   const uint32_t m = static_cast<uint32_t>(clusters.size());
   for (int draw = 0; draw < draws; ++draw) {
     uint16_t* row_counts = counts.data() + static_cast<size_t>(draw) * rows;
     for (uint32_t i = 0; i < m; ++i) {
-      for (const size_t row : clusters[DrawIndex(&generator, m)]) ++row_counts[row];
+      for (const size_t row : clusters[DrawIndex(generator, m)]) ++row_counts[row];
     }
   }
   return counts;

@@ -1,5 +1,5 @@
 // Do the intervals hold for this very design? Studies simulated at its (N, D) from
-// its own law and sigma.
+// its own law and sigma, each fitted and resampled as the real one was.
 //
 // Pure; thread-safe. Equal for any number of threads.
 #ifndef ISOFLOP_ANALYSIS_COVERAGE_H_
@@ -19,9 +19,15 @@ struct CoverageOptions {
   int threads = 0;     // 0: one a core
 };
 
-// "fast": one bootstrap draw a study, the differences pooled over the studies (warp
-// speed: Giacomini, Politis and White 2013). nullopt without a law, sigma or an
-// interval to judge. Rows for a, E, alpha, beta, ln N*(C_T), L*(C_T) at 95 %.
+// A study is ln L = ln L(law) + sigma(L) z, one z a run; it is fitted from the law
+// and from the other basins of the real data. The interval judged is the percentile
+// one at 95 %, by the bootstrap method of the result.
+//   nested  each study has its own draws and its own interval
+//   fast    one draw a study; the differences draw - fit, pooled over the studies,
+//           stand for the draws of each (warp speed: Giacomini, Politis and White 2013)
+// Rows for a, E, alpha, beta, ln N*(C_T), L*(C_T), without those that the form holds
+// constant. nullopt without a law, sigma or method. A study whose fit has no such
+// number counts as not covered.
 std::optional<Coverage> SimulateCoverage(const AnalysisResult& result, const CoverageOptions& options);
 
 }  // namespace isoflop

@@ -6,12 +6,14 @@
 
 namespace isoflop {
 
-// The quantile of the standard normal at `p` in (0, 1): Wichura's AS 241 (PPND16).
+// The quantile of the standard normal at `p` in (0, 1): Wichura's AS 241 (PPND16),
+// to about one part in 10^16. Infinite at 0 and 1.
 double NormalQuantile(double p);
 // Its distribution function.
 double NormalCdf(double z);
 
-// P(F > f) with `df1` and `df2` degrees of freedom.
+// P(F > f) with `df1` and `df2` degrees of freedom, by the regularised incomplete
+// beta function. Pure; thread-safe.
 double FUpperTail(double f, double df1, double df2);
 
 // Uniform in (0, 1) of two calls: ((g >> 5) 2^26 + (g >> 6) + 1/2) / 2^53.

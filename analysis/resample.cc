@@ -2,45 +2,31 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "analysis/bootstrap.h"
+#include "analysis/leverage.h"
+#include "analysis/row_draws.h"
 #include "study/format.h"
 
 namespace isoflop {
 namespace {
 
-constexpr int kParameters = ChinchillaForm::kParams;
 constexpr double kCollinear = 0.98;
+constexpr int kTiedParameters = 4;
 
-// The weights of draw `draw`: how often each row is in it, times its own weight.
-std::vector<double> WeightsOfDraw(const std::vector<uint16_t>& counts, size_t draw, absl::Span<const KeptRow> rows) {
-  std::vector<double> weights(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) weights[i] = counts[draw * rows.size() + i] * rows[i].weight;
-  return weights;
-}
-
-// `rows` without those of weight 0, which cost time and add nothing.
-FitRows RowsInDraw(const FitRows& rows, absl::Span<const double> weights) {
-  FitRows drawn;
-  drawn.n0 = rows.n0;
-  drawn.d0 = rows.d0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (!(weights[i] > 0)) continue;
-    drawn.n.push_back(rows.n[i]);
-    drawn.d.push_back(rows.d[i]);
-    drawn.loss.push_back(rows.loss[i]);
-    drawn.ln_loss.push_back(rows.ln_loss[i]);
-    drawn.weight.push_back(weights[i]);
-  }
-  return drawn;
+// sigma from the seeds, else from the residuals of the fit.
+SeedNoise NoiseOrResiduals(SeedNoise noise, const LawFit* full) {
+  if (!(noise.sigma > 0) && full != nullptr) noise.sigma = full->certificate.sigma;
+  return noise;
 }
 
 }  // namespace
 
-std::optional<Refusal> RefuseFit(absl::Span<const KeptRow> rows, absl::Span<const double> weights) {
+std::optional<Refusal> RefuseFit(absl::Span<const KeptRow> rows, absl::Span<const double> weights, int parameters,
+                                 bool separate_exponents) {
   std::vector<std::pair<double, double>> cells;
   std::vector<double> sizes, tokens;
   double w_sum = 0, n_mean = 0, d_mean = 0;
@@ -58,14 +44,19 @@ std::optional<Refusal> RefuseFit(absl::Span<const KeptRow> rows, absl::Span<cons
     return static_cast<int>(std::unique(values.begin(), values.end()) - values.begin());
   };
   const int cell_count = distinct(cells), size_count = distinct(sizes), tokens_count = distinct(tokens);
-  const std::string cure = "more sizes and more tokens a size";
-  if (cell_count <= kParameters) {
+  const auto cure = [&](const char* more) {
+    const bool tied = parameters > kTiedParameters && !RefuseFit(rows, weights, kTiedParameters, false);
+    return absl::StrCat(tied ? "form: tied, or " : "", more);
+  };
+  if (cell_count <= parameters) {
     return Refusal{Code::kUnderdetermined,
-                   absl::StrCat(Plural(cell_count, "cell"), " (N, D) for ", kParameters, " parameters"), cure};
+                   absl::StrCat(Plural(cell_count, "cell"), " (N, D) for ", parameters, " parameters"),
+                   cure("more sizes and more tokens a size")};
   }
   if (size_count < 3 || tokens_count < 3) {
     return Refusal{Code::kUnderdetermined,
-                   absl::StrCat(size_count, " distinct N and ", tokens_count, " distinct D, 3 of each are needed"), cure};
+                   absl::StrCat(size_count, " distinct N and ", tokens_count, " distinct D, 3 of each are needed"),
+                   cure("more sizes and more tokens a size")};
   }
   n_mean /= w_sum;
   d_mean /= w_sum;
@@ -76,43 +67,61 @@ std::optional<Refusal> RefuseFit(absl::Span<const KeptRow> rows, absl::Span<cons
     dd += weights[i] * d * d;
     nd += weights[i] * n * d;
   }
+  if (!separate_exponents) {
+    // One exponent: A N^-alpha and B D^-alpha differ unless D/N is one number.
+    if (nn - 2 * nd + dd > 1e-9 * w_sum) return std::nullopt;
+    return Refusal{Code::kCollinear, "D/N is the same in all rows: A and B cannot be told apart",
+                   "several D for each N"};
+  }
   const double correlation = nd / std::sqrt(nn * dd);
   if (correlation > kCollinear) {
     return Refusal{Code::kCollinear,
                    absl::StrCat("ln N and ln D correlate at ", FormatSignificant(correlation, 4),
                                 ": the exponents cannot be told apart"),
-                   "several D for each N"};
+                   cure("several D for each N")};
   }
   return std::nullopt;
 }
 
 Resampling ResampleFits(absl::Span<const KeptRow> rows, const FitRows& fit_rows, const LawFit* full,
                         const LawFitOptions& fit_options, const IsoflopOptions& isoflop_options,
-                        const AnalysisOptions& options) {
+                        const AnalysisOptions& options, absl::Span<const EnvelopePoint> envelope,
+                        const SeedNoise& noise) {
   Resampling resampling;
   BootstrapSummary& summary = resampling.summary;
   summary.method = options.spec.bootstrap_method;
   summary.draws = options.spec.draws;
   summary.seed = options.spec.bootstrap_seed;
-  const std::vector<std::vector<size_t>> clusters = BootstrapClusters(rows, summary.method);
-  summary.clusters = static_cast<int>(clusters.size());
+  const ResampleDesign design =
+      MakeResampleDesign(rows, fit_rows, summary.method, BootstrapClusters(rows, summary.method),
+                         full != nullptr ? &full->law : nullptr, NoiseOrResiduals(noise, full));
+  summary.clusters = static_cast<int>(design.clusters.size());
   if (summary.draws <= 0 || rows.empty()) return resampling;
+  resampling.fits.resize(static_cast<size_t>(summary.draws));
+  if (design.MovesLosses() && full == nullptr) {
+    summary.failed = summary.draws;
+    return resampling;
+  }
 
-  const std::vector<uint16_t> counts = DrawCounts(clusters, rows.size(), summary.draws, summary.seed);
+  std::mt19937 generator = GeneratorOf(summary.seed, StreamOf(summary.method));
+  const RowDraws draws = DrawRows(design, rows.size(), summary.draws, &generator);
   const std::vector<BudgetGroup> groups = GroupByBudget(rows, isoflop_options.budget_tolerance);
+  const int parameters = ParameterCount(fit_options.form);
+  const bool separate = HasSeparateExponents(fit_options.form);
   std::vector<Theta> starts;
   if (full != nullptr) {
     starts.push_back(full->theta);
     starts.insert(starts.end(), full->other_basins.begin(), full->other_basins.end());
   }
-  resampling.fits.resize(static_cast<size_t>(summary.draws));
   ParallelFor(summary.draws, options.threads, [&](int first, int last) {
+    DrawnRows drawn;
     for (int draw = first; draw < last; ++draw) {
       ResampledFit& fit = resampling.fits[static_cast<size_t>(draw)];
-      const std::vector<double> weights = WeightsOfDraw(counts, static_cast<size_t>(draw), rows);
-      fit.isoflop = RefitIsoflop(rows, groups, weights, fit_rows.loss, isoflop_options);
-      if (starts.empty() || RefuseFit(rows, weights)) continue;
-      const Refit refit = RefitLossLaw(RowsInDraw(fit_rows, weights), fit_options, starts);
+      RowsOfDraw(design, draws, draw, fit_rows, &drawn);
+      fit.isoflop = RefitIsoflop(rows, groups, drawn.weights, drawn.losses, isoflop_options);
+      if (!envelope.empty() && !design.MovesLosses()) fit.envelope = RefitEnvelope(envelope, drawn.weights);
+      if (starts.empty() || RefuseFit(rows, drawn.weights, parameters, separate)) continue;
+      const Refit refit = RefitLossLaw(drawn.rows, fit_options, starts);
       if (!std::isfinite(refit.f)) continue;
       fit.law = LawOf(fit_rows, refit.theta);
       fit.basin = refit.basin;

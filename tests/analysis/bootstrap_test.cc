@@ -55,11 +55,25 @@ TEST(BootstrapTest, ADrawHasAsManyRowsAsTheData) {
   EXPECT_NE(counts, DrawCounts(clusters, 3, 50, 10));
 }
 
+TEST(BootstrapTest, EachProcedureHasItsOwnStream) {
+  std::mt19937 rows = GeneratorOf(42, Stream::kRows), plain(42);
+  EXPECT_EQ(rows(), plain());  // the published draws
+  std::set<uint32_t> first;
+  for (const Stream stream : {Stream::kRows, Stream::kWild, Stream::kParametric, Stream::kCoverage}) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) first.insert(static_cast<uint32_t>(GeneratorOf(seed, stream)()));
+  }
+  EXPECT_EQ(first.size(), 80u);
+}
+
 TEST(BootstrapTest, RowsOfARunOrAConfigurationStayTogether) {
   const std::vector<KeptRow> rows = RowsOf({{"a", "x"}, {"b", "y"}, {"a", "z"}, {"c", "x"}, {"d", "w"}});
   EXPECT_THAT(BootstrapClusters(rows, "cluster"),
               ElementsAre(ElementsAre(0, 2, 3), ElementsAre(1), ElementsAre(4)));
   EXPECT_EQ(BootstrapClusters(rows, "pairs").size(), 5u);
+  EXPECT_EQ(BootstrapClusters(rows, "wild"), BootstrapClusters(rows, "cluster"));
+  // The numbers of parametric draws stand for seeds: one a run.
+  EXPECT_THAT(BootstrapClusters(rows, "parametric"),
+              ElementsAre(ElementsAre(0, 2), ElementsAre(1), ElementsAre(3), ElementsAre(4)));
   EXPECT_EQ(AutoBootstrapMethod(rows), "cluster");
   EXPECT_EQ(AutoBootstrapMethod(RowsOf({{"1", "x"}, {"2", "y"}})), "pairs");
   EXPECT_EQ(AutoBootstrapMethod(RowsOf({{"", ""}, {"", ""}})), "pairs");
