@@ -1,0 +1,3 @@
+#include "analysis/study_comparison.h"
+
+namespace isoflop {}  // namespace isoflop
