@@ -234,7 +234,9 @@ std::optional<double> OptimumFactor(const AnalysisResult& result, double budget_
   narrow.options = result.options;
   narrow.options.spec.levels = {95};
   narrow.options.allow_extrapolation = true;
-  narrow.rows = result.rows;
+  for (const KeptRow& row : result.rows) {  // for c(N) of exact FLOPs; without the curves
+    narrow.rows.push_back({.params = row.params, .tokens = row.tokens, .flops = row.flops, .loss = row.loss});
+  }
   narrow.max_flops = result.max_flops;
   narrow.parametric = result.parametric;
   narrow.bootstrap = result.bootstrap;
