@@ -10,9 +10,9 @@ namespace isoflop {
 namespace {
 
 constexpr int kPerDecade = 8;
-constexpr double kSameSize = 1.02;    // sizes nearer than this are one
-constexpr double kWideGap = 1.5;      // neighbours further apart get one between
-constexpr double kRatioBeyond = 2;    // D/N over the largest of the rows
+constexpr double kSameSize = 1.02;  // sizes nearer than this are one
+constexpr double kWideGap = 1.5;    // neighbours further apart get one between
+constexpr double kRatioBeyond = 2;  // D/N over the largest of the rows
 constexpr double kBeyond[] = {1.4142135623730951, 2};
 
 bool Near(double x, double y) { return std::abs(x / y - 1) <= 1e-6; }
@@ -83,9 +83,8 @@ std::vector<DesignCandidate> DesignCandidates(const AnalysisResult& result, cons
 }
 
 bool IsTrained(const AnalysisResult& result, double params, double tokens) {
-  return std::any_of(result.rows.begin(), result.rows.end(), [&](const KeptRow& row) {
-    return Near(row.params, params) && Near(row.tokens, tokens);
-  });
+  return std::any_of(result.rows.begin(), result.rows.end(),
+                     [&](const KeptRow& row) { return Near(row.params, params) && Near(row.tokens, tokens); });
 }
 
 }  // namespace isoflop

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "analysis/bootstrap.h"
+#include "analysis/design_batch.h"
 #include "analysis/design_candidates.h"
 #include "analysis/fit_variance.h"
 #include "analysis/prediction.h"
@@ -23,160 +23,6 @@ constexpr int kSeedCells = 2;
 constexpr int kConfirmingTrials = 3;
 constexpr double kSurprise = 3;
 
-// What one law says of the design so far; s_eff^2 = 1, it cancels in relative cuts.
-struct DesignLaw {
-  LossLaw law;
-  LawMatrix V;
-  LawVector g;
-  double variance_before = 0, variance = 0;  // g'Vg
-
-  // The share of g'Vg that a trial with Jacobian J takes away.
-  double RelativeCut(const LawVector& J) const {
-    const LawVector VJ = V * J;
-    const double covariance = g.dot(VJ);
-    return covariance * covariance / ((1 + J.dot(VJ)) * variance);
-  }
-  void Add(const LawVector& J) {
-    const LawVector VJ = V * J;
-    V -= VJ * VJ.transpose() / (1 + J.dot(VJ));
-    variance = g.dot(V * g);
-  }
-};
-
-// The greedy batch and what it costs.
-class Batch {
- public:
-  Batch(const AnalysisResult& result, const DesignOptions& options, double spent, ExperimentDesign* design)
-      : result_(result), center_(CenterOf(result.rows)), spent_(spent), design_(design) {
-    const ComputeModel compute = ComputeModelOf(result);
-    std::vector<LossLaw> laws = {result.parametric->law};
-    laws.insert(laws.end(), result.bootstrap.laws.begin(), result.bootstrap.laws.end());
-    const size_t wanted = static_cast<size_t>(std::max(options.laws, 1));
-    for (const LossLaw& law : laws) {
-      if (laws_.size() >= wanted) break;
-      if (!HasOptimum(law)) continue;
-      std::optional<LawMatrix> V = InverseInformation(law, center_, result.rows);
-      if (!V) continue;
-      DesignLaw entry{law, *V, LnOptimumGradient(law, center_, compute, design->target_flops)};
-      entry.variance = entry.variance_before = entry.g.dot(entry.V * entry.g);
-      if (entry.variance > 0 && std::isfinite(entry.variance)) laws_.push_back(std::move(entry));
-    }
-    laws_before_ = laws_;
-  }
-
-  bool HasLaws() const { return !laws_.empty(); }
-  double flops() const { return flops_; }
-  int trials() const { return trials_; }
-
-  // Jacobians of the candidates under every law, once: they stay as the laws do.
-  void Consider(std::vector<DesignCandidate> candidates) {
-    candidates_ = std::move(candidates);
-    jacobians_.clear();
-    for (const DesignCandidate& candidate : candidates_) {
-      for (const DesignLaw& law : laws_) {
-        jacobians_.push_back(LnLossGradient(law.law, center_, candidate.params, candidate.tokens));
-      }
-    }
-  }
-
-  // Mean relative cut of candidate `c`.
-  double Cut(size_t c) const {
-    double sum = 0;
-    for (size_t k = 0; k < laws_.size(); ++k) sum += laws_[k].RelativeCut(jacobians_[c * laws_.size() + k]);
-    return sum / static_cast<double>(laws_.size());
-  }
-
-  // The candidate within `flops_left` that cuts most a FLOP, each charged
-  // `least_charge` at least: a batch has a limit of trials too, and a trial far below
-  // its share of the FLOPs leaves them unspent. nullopt: none is worth its charge.
-  std::optional<size_t> Best(double flops_left, double least_charge) const {
-    std::optional<size_t> best;
-    double best_score = kWorthPerShare / spent_;
-    for (size_t c = 0; c < candidates_.size(); ++c) {
-      if (candidates_[c].flops > flops_left || used_trunks_.count(Key(candidates_[c])) > 0) continue;
-      const double score = Cut(c) / std::max(candidates_[c].flops, least_charge);
-      if (score > best_score) {
-        best_score = score;
-        best = c;
-      }
-    }
-    return best;
-  }
-
-  void Take(size_t c) {
-    const DesignCandidate candidate = candidates_[c];
-    const double cut = Cut(c);
-    if (!candidate.from_trunk.empty()) used_trunks_.insert(Key(candidate));
-    Add(candidate, 1, absl::StrFormat("cuts the variance of ln N*(C_T) by %.0f%%", std::max(1.0, 100 * cut)));
-  }
-
-  // `seeds` runs of `candidate`; a cell that is in the batch already gets more seeds.
-  void Add(const DesignCandidate& candidate, int seeds, const std::string& why) {
-    for (DesignLaw& law : laws_) {
-      const LawVector J = LnLossGradient(law.law, center_, candidate.params, candidate.tokens);
-      for (int i = 0; i < seeds; ++i) law.Add(J);
-    }
-    flops_ += seeds * candidate.flops;
-    trials_ += seeds;
-    std::vector<DesignTrial>& trials = design_->trials;
-    const auto same = std::find_if(trials.begin(), trials.end(), [&](const DesignTrial& trial) {
-      return trial.params == candidate.params && trial.tokens == candidate.tokens && candidate.from_trunk.empty() &&
-             trial.from_trunk.empty();
-    });
-    if (same != trials.end()) {
-      same->seeds += seeds;
-      same->flops += seeds * candidate.flops;
-      return;
-    }
-    const bool trained = IsTrained(result_, candidate.params, candidate.tokens);
-    trials.push_back({candidate.params, candidate.tokens, seeds * candidate.flops, candidate.from_trunk, seeds,
-                      trained ? absl::StrCat("another seed: ", why) : why, 0});
-  }
-
-  // Fills factor_after, trial after trial in the order of the list: seeds that were
-  // chosen later stand with the first of their cell.
-  void FillFactors() {
-    laws_ = laws_before_;
-    for (DesignTrial& trial : design_->trials) {
-      for (DesignLaw& law : laws_) {
-        const LawVector J = LnLossGradient(law.law, center_, trial.params, trial.tokens);
-        for (int i = 0; i < trial.seeds; ++i) law.Add(J);
-      }
-      trial.factor_after = ExpectedFactor();
-    }
-  }
-
-  // hi/lo expected with the batch so far: the bootstrap's, shrunk as the delta method
-  // says; where the bootstrap's is open, the delta method's own.
-  double ExpectedFactor() const {
-    double ratio = 0;
-    for (const DesignLaw& law : laws_) ratio += law.variance / law.variance_before;
-    ratio /= static_cast<double>(laws_.size());
-    double log_factor = std::log(design_->factor_now);
-    if (!std::isfinite(log_factor)) {
-      const double s2 = EffectiveVariance(laws_.front().law, result_.rows, DeltaOf(result_.options)).value_or(0);
-      log_factor = 2 * 1.96 * std::sqrt(s2 * laws_.front().variance_before);
-    }
-    return std::exp(log_factor * std::sqrt(ratio));
-  }
-
- private:
-  static std::string Key(const DesignCandidate& candidate) {
-    return candidate.from_trunk.empty() ? "" : absl::StrFormat("%s %.17g", candidate.from_trunk, candidate.tokens);
-  }
-
-  const AnalysisResult& result_;
-  const LawCenter center_;
-  const double spent_;
-  ExperimentDesign* const design_;
-  std::vector<DesignLaw> laws_, laws_before_;
-  std::vector<DesignCandidate> candidates_;
-  std::vector<LawVector> jacobians_;  // candidate after candidate, by law
-  std::set<std::string> used_trunks_;
-  double flops_ = 0;
-  int trials_ = 0;
-};
-
 std::optional<Refusal> RefuseDesign(const AnalysisResult& result) {
   if (!result.parametric) {
     return result.parametric_refusal.value_or(Refusal{Code::kUnderdetermined, "no law was fitted", "isoflop fit"});
@@ -189,7 +35,7 @@ std::optional<Refusal> RefuseDesign(const AnalysisResult& result) {
 }
 
 // Two cheap cells, of different sizes, get three seeds each.
-void AddSeeds(const AnalysisResult& result, Batch* batch, double flops, int most_trials) {
+void AddSeeds(const AnalysisResult& result, DesignBatch* batch, double flops, int most_trials) {
   std::vector<const KeptRow*> cheap;
   for (const KeptRow& row : result.rows) cheap.push_back(&row);
   std::stable_sort(cheap.begin(), cheap.end(), [](const KeptRow* x, const KeptRow* y) { return x->flops < y->flops; });
@@ -205,7 +51,7 @@ void AddSeeds(const AnalysisResult& result, Batch* batch, double flops, int most
 }
 
 // The interval is open: no linear picture holds. A larger budget round its optimum.
-void AddRecentredBudget(const AnalysisResult& result, const DesignOptions& options, double flops, Batch* batch) {
+void AddRecentredBudget(const AnalysisResult& result, const DesignOptions& options, double flops, DesignBatch* batch) {
   const int sizes = std::max(1, std::min(options.sizes_per_budget, options.most_trials - batch->trials()));
   const double budget = std::min(2 * result.max_flops, (flops - batch->flops()) / sizes);
   if (!(budget > 0)) return;
@@ -256,9 +102,10 @@ ExperimentDesign DesignNextTrials(const AnalysisResult& result, const DesignOpti
   if (design.refusal) return design;
   const std::optional<double> factor = OptimumFactor(result, result.target_flops);
   if (!factor) {
-    design.refusal = Refusal{Code::kUnderdetermined,
-                             absl::StrCat("only ", result.bootstrap.laws.size(), " bootstrap laws: N*(C_T) has no interval"),
-                             "analysis.bootstrap.draws: 2000"};
+    design.refusal =
+        Refusal{Code::kUnderdetermined,
+                absl::StrCat("only ", result.bootstrap.laws.size(), " bootstrap laws: N*(C_T) has no interval"),
+                "analysis.bootstrap.draws: 2000"};
     return design;
   }
   design.factor_now = *factor;
@@ -273,13 +120,12 @@ ExperimentDesign DesignNextTrials(const AnalysisResult& result, const DesignOpti
     return design;
   }
 
-  double spent = 0;
-  for (const KeptRow& row : result.rows) spent += row.flops;
-  const double flops = options.flops > 0 ? options.flops : 0.5 * spent;
   const int most_trials = reached ? std::min(kConfirmingTrials, options.most_trials) : options.most_trials;
-  Batch batch(result, options, spent, &design);
+  DesignBatch batch(result, options.laws, &design);
+  const double flops = options.flops > 0 ? options.flops : 0.5 * batch.flops_spent();
   if (!batch.HasLaws()) {
-    design.refusal = Refusal{Code::kSingular, "the rows leave a direction of the law open", "more sizes and more tokens a size"};
+    design.refusal =
+        Refusal{Code::kSingular, "the rows leave a direction of the law open", "more sizes and more tokens a size"};
     return design;
   }
   if (!result.noise.from_replicates) AddSeeds(result, &batch, flops, most_trials);
@@ -290,7 +136,7 @@ ExperimentDesign DesignNextTrials(const AnalysisResult& result, const DesignOpti
   bool worth = true;
   while (!open && batch.trials() < most_trials) {
     if (!reached && batch.ExpectedFactor() < design.goal_factor) break;
-    const std::optional<size_t> best = batch.Best(flops - batch.flops(), flops / options.most_trials);
+    const std::optional<size_t> best = batch.Best(flops - batch.flops(), flops / options.most_trials, kWorthPerShare);
     if (!best) {
       worth = false;
       break;
@@ -304,8 +150,8 @@ ExperimentDesign DesignNextTrials(const AnalysisResult& result, const DesignOpti
     return design;
   }
   batch.FillFactors();
-  design.reason = absl::StrCat(now, ", the goal is ", goal, ": ",
-                               Plural(batch.trials(), "trial"), " for ", FormatFlops(batch.flops()), " FLOPs");
+  design.reason = absl::StrCat(now, ", the goal is ", goal, ": ", Plural(batch.trials(), "trial"), " for ",
+                               FormatFlops(batch.flops()), " FLOPs");
   if (reached) absl::StrAppend(&design.reason, " and a second refit confirm it");
   return design;
 }
@@ -313,7 +159,8 @@ ExperimentDesign DesignNextTrials(const AnalysisResult& result, const DesignOpti
 std::vector<double> RecentredSizes(const AnalysisResult& result, double budget_flops, int sizes) {
   if (RefuseDesign(result) || sizes < 1) return {};
   const double optimum = ComputeModelOf(result).OptimumAt(result.parametric->law, budget_flops).params;
-  const double half_width = OptimumFactor(result, budget_flops).value_or(std::numeric_limits<double>::infinity()) > 2 ? 8 : 4;
+  const double half_width =
+      OptimumFactor(result, budget_flops).value_or(std::numeric_limits<double>::infinity()) > 2 ? 8 : 4;
   std::vector<double> params;
   for (int i = 0; i < sizes; ++i) {
     params.push_back(sizes == 1 ? optimum : optimum * std::pow(half_width, 2.0 * i / (sizes - 1) - 1));

@@ -33,7 +33,7 @@ struct DesignOptions {
   double largest_tokens = 0;        // D at most; 0: twice the largest of the rows
   double flops = 0;                 // to spend; 0: half of what the study has spent
   int most_trials = 14;
-  int laws = 100;                   // bootstrap laws that the score is averaged over
+  int laws = 100;  // bootstrap laws that the score is averaged over
   int sizes_per_budget = 7;
   // The factor hi/lo of the refit before this one, for the rule of two in a row.
   std::vector<double> earlier_factors;

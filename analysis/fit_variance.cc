@@ -21,9 +21,9 @@ LawVector LnLossGradient(const LossLaw& law, const LawCenter& center, double par
   const double size_term = law.A > 0 ? std::exp(std::log(law.A) - law.alpha * n) : 0;
   const double data_term = law.B > 0 ? std::exp(std::log(law.B) - law.beta * d) : 0;
   const double loss = law.E + size_term + data_term;
-  const double p[3] = {size_term / loss, data_term / loss, law.E / loss};
+  const double pa = size_term / loss, pb = data_term / loss;
   LawVector J;
-  ChinchillaForm::Jacobian(p, n - center.n0, d - center.d0, J.data());
+  J << pa, pb, law.E / loss, -pa * (n - center.n0), -pb * (d - center.d0);
   return J;
 }
 
@@ -51,7 +51,7 @@ std::optional<LawMatrix> InverseInformation(const LossLaw& law, const LawCenter&
     const LawVector J = LnLossGradient(law, center, row.params, row.tokens);
     information += row.weight * J * J.transpose();
   }
-  for (int j = 0; j < ChinchillaForm::kParams; ++j) {
+  for (int j = 0; j < LawVector::RowsAtCompileTime; ++j) {
     if (!(information(j, j) > 0)) information(j, j) = 1;
   }
   // Scaled to a unit diagonal: a pivot says how much of a direction the others leave.

@@ -18,17 +18,17 @@
 #ifndef ISOFLOP_ANALYSIS_FIT_VARIANCE_H_
 #define ISOFLOP_ANALYSIS_FIT_VARIANCE_H_
 
+#include <Eigen/Core>
 #include <optional>
 
 #include "absl/types/span.h"
 #include "analysis/analysis_result.h"
 #include "analysis/frontier.h"
-#include "analysis/objective.h"
 
 namespace isoflop {
 
-using LawVector = ChinchillaForm::Vector;
-using LawMatrix = ChinchillaForm::Matrix;
+using LawVector = Eigen::Matrix<double, 5, 1>;
+using LawMatrix = Eigen::Matrix<double, 5, 5>;
 
 // Logs of N and D that A and B are taken at.
 struct LawCenter {

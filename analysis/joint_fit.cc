@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "analysis/minimize.h"
@@ -41,7 +41,7 @@ class JointObjective {
     hessian->setZero();
     double f = 0;
     for (int s = 0; s < kStudies; ++s) {
-      Theta theta, g;
+      ChinchillaForm::Vector theta, g;
       ChinchillaForm::Matrix H;
       for (int j = 0; j < 5; ++j) theta[j] = x[Place<P>(s, j)];
       f += HuberObjective<ChinchillaForm>(rows_[static_cast<size_t>(s)], delta_).Derivatives(theta, &g, &H);
@@ -144,13 +144,13 @@ Path<P> StartAt(const std::array<const FitRows*, 2>& rows, double alpha, double 
 }
 
 template <int P>
-std::vector<Path<P>> Starts(const std::array<const FitRows*, 2>& rows, const std::array<Theta, 2>& own) {
+std::vector<Path<P>> Starts(const std::array<const FitRows*, 2>& rows, const std::array<LossLaw, 2>& own) {
   std::vector<Path<P>> starts;
   double rss;
   for (int s = 0; s < 3; ++s) {  // the studies' own exponents, and their mean
     const double first = s == 0 ? 1 : s == 1 ? 0 : 0.5;
-    starts.push_back(StartAt<P>(rows, first * own[0][3] + (1 - first) * own[1][3],
-                                first * own[0][4] + (1 - first) * own[1][4], &rss));
+    starts.push_back(StartAt<P>(rows, first * own[0].alpha + (1 - first) * own[1].alpha,
+                                first * own[0].beta + (1 - first) * own[1].beta, &rss));
   }
   std::vector<double> table(kGrid * kGrid);
   const auto exponent = [](int i) { return 0.05 + 1.45 * i / (kGrid - 1); };
@@ -173,7 +173,8 @@ std::vector<Path<P>> Starts(const std::array<const FitRows*, 2>& rows, const std
       if (lowest) minima.push_back(i * kGrid + j);
     }
   }
-  for (const int cell : minima) starts.push_back(StartAt<P>(rows, exponent(cell / kGrid), exponent(cell % kGrid), &rss));
+  for (const int cell : minima)
+    starts.push_back(StartAt<P>(rows, exponent(cell / kGrid), exponent(cell % kGrid), &rss));
   return starts;
 }
 
@@ -197,7 +198,8 @@ std::vector<double> RawEigenvalues(const std::array<const FitRows*, 2>& rows, do
 }
 
 template <int P>
-JointFit Fit(const std::array<const FitRows*, 2>& rows, const std::array<Theta, 2>& own, const LawFitOptions& options) {
+JointFit Fit(const std::array<const FitRows*, 2>& rows, const std::array<LossLaw, 2>& own,
+             const LawFitOptions& options) {
   const double delta = WidthOf(options);
   std::vector<Path<P>> paths = Starts<P>(rows, own);
   for (Path<P>& path : paths) {
@@ -213,7 +215,8 @@ JointFit Fit(const std::array<const FitRows*, 2>& rows, const std::array<Theta, 
 
   JointFit fit;
   fit.theta = Widen<P>(best.x);
-  for (int s = 0; s < kStudies; ++s) fit.laws[static_cast<size_t>(s)] = LawOf(*rows[static_cast<size_t>(s)], ThetaOfStudy(fit.theta, s));
+  for (int s = 0; s < kStudies; ++s)
+    fit.laws[static_cast<size_t>(s)] = LawOfStudy(*rows[static_cast<size_t>(s)], fit.theta, s);
   Certificate& certificate = fit.certificate;
   LawFitOptions named = options;
   if (options.objective != FitObjective::kMse) named.objective = FitObjective::kHuber;
@@ -236,22 +239,27 @@ JointFit Fit(const std::array<const FitRows*, 2>& rows, const std::array<Theta, 
   std::vector<double> sizes;
   for (int s = 0; s < kStudies; ++s) {
     const FitRows& study = *rows[static_cast<size_t>(s)];
+    const ChinchillaForm::Vector point = StudyPoint(fit.theta, s);
     for (size_t i = 0; i < study.size(); ++i) {
       double p[ChinchillaForm::kTerms];
-      sizes.push_back(std::abs(study.ln_loss[i] - HuberObjective<ChinchillaForm>::LnLoss(ThetaOfStudy(fit.theta, s), study.n[i], study.d[i], p)));
+      sizes.push_back(
+          std::abs(study.ln_loss[i] - HuberObjective<ChinchillaForm>::LnLoss(point, study.n[i], study.d[i], p)));
     }
   }
-  certificate.rows_within_delta = static_cast<int>(std::count_if(sizes.begin(), sizes.end(), [&](double r) { return r <= delta; }));
+  certificate.rows_within_delta =
+      static_cast<int>(std::count_if(sizes.begin(), sizes.end(), [&](double r) { return r <= delta; }));
   certificate.sigma = 1.4826 * Median(sizes);
   if (certificate.sigma > 0 && std::isfinite(delta)) certificate.delta_over_sigma = delta / certificate.sigma;
   for (int j = 6; j < P; ++j) {
     const std::string name = P == 7 ? "E" : absl::StrCat("E of study ", j - 5);
     if ((best.frozen >> j & 1u) != 0) certificate.at_bounds.push_back(absl::StrCat(name, " = 0"));
-    if (best.x[j] >= MinLnLossOf(rows, P, j)) certificate.at_bounds.push_back(absl::StrCat(name, " >= the smallest loss"));
+    if (best.x[j] >= MinLnLossOf(rows, P, j))
+      certificate.at_bounds.push_back(absl::StrCat(name, " >= the smallest loss"));
   }
   const char* names[] = {"alpha", "beta"};
   for (int j = 4; j < 6; ++j) {
-    if (!(best.x[j] > 0 && best.x[j] < 3)) certificate.at_bounds.push_back(absl::StrCat(names[j - 4], " outside (0, 3)"));
+    if (!(best.x[j] > 0 && best.x[j] < 3))
+      certificate.at_bounds.push_back(absl::StrCat(names[j - 4], " outside (0, 3)"));
   }
   const bool definite = !certificate.hessian_eigenvalues.empty() && certificate.hessian_eigenvalues.front() > 0;
   if (!certificate.at_bounds.empty()) {
@@ -269,7 +277,7 @@ JointFit Fit(const std::array<const FitRows*, 2>& rows, const std::array<Theta, 
 
 template <int P>
 JointRefit RefitFrom(const std::array<const FitRows*, 2>& rows, const LawFitOptions& options,
-                 absl::Span<const JointTheta> starts) {
+                     absl::Span<const JointTheta> starts) {
   const double delta = WidthOf(options);
   JointRefit best;
   best.f = kInfinity;
@@ -289,13 +297,23 @@ JointRefit RefitFrom(const std::array<const FitRows*, 2>& rows, const LawFitOpti
 
 }  // namespace
 
-Theta ThetaOfStudy(const JointTheta& theta, int s) {
-  Theta own;
-  for (int j = 0; j < 5; ++j) own[j] = theta[Place<8>(s, j)];
-  return own;
+ChinchillaForm::Vector StudyPoint(const JointTheta& theta, int s) {
+  ChinchillaForm::Vector point;
+  for (int j = 0; j < 5; ++j) point[j] = theta[Place<8>(s, j)];
+  return point;
 }
 
-JointFit FitJointly(const std::array<const FitRows*, 2>& rows, const std::array<Theta, 2>& own, bool shared_E,
+LossLaw LawOfStudy(const FitRows& rows, const JointTheta& theta, int s) {
+  const ChinchillaForm::Vector point = StudyPoint(theta, s);
+  const auto exp_or_zero = [](double log, double shift) { return log < -600 ? 0.0 : std::exp(log + shift); };
+  return {.E = exp_or_zero(point[2], 0),
+          .A = exp_or_zero(point[0], point[3] * rows.n0),
+          .B = exp_or_zero(point[1], point[4] * rows.d0),
+          .alpha = point[3],
+          .beta = point[4]};
+}
+
+JointFit FitJointly(const std::array<const FitRows*, 2>& rows, const std::array<LossLaw, 2>& own, bool shared_E,
                     const LawFitOptions& options) {
   return shared_E ? Fit<7>(rows, own, options) : Fit<8>(rows, own, options);
 }

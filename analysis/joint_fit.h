@@ -14,6 +14,7 @@
 
 #include "absl/types/span.h"
 #include "analysis/law_fit.h"
+#include "analysis/objective.h"
 
 namespace isoflop {
 
@@ -28,8 +29,8 @@ struct JointFit {
   std::vector<JointTheta> other_basins;  // up to one, the next best
 };
 
-// `rows[s]` of study s. `own` are the studies' separate fits.
-JointFit FitJointly(const std::array<const FitRows*, 2>& rows, const std::array<Theta, 2>& own, bool shared_E,
+// `rows[s]` of study s. `own` are the laws of the studies' separate fits.
+JointFit FitJointly(const std::array<const FitRows*, 2>& rows, const std::array<LossLaw, 2>& own, bool shared_E,
                     const LawFitOptions& options);
 
 // The best local minimum from `starts`; f infinite where none was found.
@@ -40,8 +41,10 @@ struct JointRefit {
 JointRefit RefitJointly(const std::array<const FitRows*, 2>& rows, bool shared_E, const LawFitOptions& options,
                         absl::Span<const JointTheta> starts);
 
-// Study `s` of a joint point in the coordinates of its own fit.
-Theta ThetaOfStudy(const JointTheta& theta, int s);
+// Study `s` of a joint point: (ln A, ln B, ln E, alpha, beta) at the centre of its rows,
+// and the law.
+ChinchillaForm::Vector StudyPoint(const JointTheta& theta, int s);
+LossLaw LawOfStudy(const FitRows& rows, const JointTheta& theta, int s);
 
 }  // namespace isoflop
 

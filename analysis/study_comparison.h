@@ -33,7 +33,7 @@ struct SharingTest {
 };
 
 struct StudyComparison {
-  std::string first, second;        // names
+  std::string first, second;  // names
   int rows_first = 0, rows_second = 0;
   // What the laws below share: what the tests do not reject at 5 %. Without shared
   // exponents they are the studies' own fits, E and all.
@@ -41,13 +41,13 @@ struct StudyComparison {
   LossLaw law_first, law_second;
   Estimate alpha, beta, E_first, E_second;  // alpha and beta of the first study
   Estimate alpha_second, beta_second;       // the same where shared
-  Certificate certificate;          // of the joint fit with shared exponents
-  double shared_exponents_p = 1;    // of the test against free exponents
-  double shared_E_p = 1;            // of the test of one E against two
+  Certificate certificate;                  // of the joint fit with shared exponents
+  double shared_exponents_p = 1;            // of the test against free exponents
+  double shared_E_p = 1;                    // of the test of one E against two
   SharingTest exponents_test, E_test;
-  std::vector<MultiplierRow> multipliers;  // at three losses in the range of both
-  std::string method_first, method_second; // of the bootstraps
-  int draws = 0, failed = 0;        // asked for; in which a study could not be fitted
+  std::vector<MultiplierRow> multipliers;   // at three losses in the range of both
+  std::string method_first, method_second;  // of the bootstraps
+  int draws = 0, failed = 0;                // asked for; in which a study could not be fitted
   std::optional<Refusal> refusal;
   std::vector<Warning> warnings;
 };
@@ -70,9 +70,8 @@ struct ComparisonOptions {
 //   kExtrapolation      the frontiers share no loss, and none was asked for
 // kMixedEvaluation also warns where a study does not say its evaluation set;
 // kLackOfFit that shared exponents are rejected.
-StudyComparison CompareStudies(const AnalysisResult& first, const std::string& first_name,
-                               const AnalysisResult& second, const std::string& second_name,
-                               const ComparisonOptions& options);
+StudyComparison CompareStudies(const AnalysisResult& first, const std::string& first_name, const AnalysisResult& second,
+                               const std::string& second_name, const ComparisonOptions& options);
 
 // One JSON object, "schema": "isoflop.compare/1".
 std::string ComparisonJson(const StudyComparison& comparison);

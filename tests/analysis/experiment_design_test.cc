@@ -135,7 +135,8 @@ TEST(ExperimentDesignTest, ExpectedFactorsFallAndTheFlopsAreKept) {
   EXPECT_LT(before, 0.9 * design.factor_now);
   const ExperimentDesign again = DesignNextTrials(result, options);
   ASSERT_EQ(again.trials.size(), design.trials.size());
-  for (size_t i = 0; i < design.trials.size(); ++i) EXPECT_EQ(again.trials[i].factor_after, design.trials[i].factor_after);
+  for (size_t i = 0; i < design.trials.size(); ++i)
+    EXPECT_EQ(again.trials[i].factor_after, design.trials[i].factor_after);
 }
 
 TEST(ExperimentDesignTest, SeedsComeFirstWhereSigmaIsUnknown) {
@@ -242,7 +243,8 @@ TEST(ExperimentDesignTest, PendingTrialsHaveStandardNormalZ) {
       z.push_back(pending->Z(cell.loss * std::exp(kSigma * noise.Next())));
     }
   }
-  std::printf("z of %zu pending trials: mean %.2f, SD %.2f (standard normal wanted)\n", z.size(), Mean(z), StandardDeviation(z));
+  std::printf("z of %zu pending trials: mean %.2f, SD %.2f (standard normal wanted)\n", z.size(), Mean(z),
+              StandardDeviation(z));
   EXPECT_NEAR(Mean(z), 0, 0.3);
   EXPECT_NEAR(StandardDeviation(z), 1, 0.25);
 }
@@ -262,7 +264,8 @@ class World {
   explicit World(uint32_t seed) : noise_(seed) {}
 
   void Train(double params, double tokens) {
-    rows_.push_back(MakeKeptRow(params, tokens, HoffmannLaw().LossAt(params, tokens) * std::exp(kSigma * noise_.Next())));
+    rows_.push_back(
+        MakeKeptRow(params, tokens, HoffmannLaw().LossAt(params, tokens) * std::exp(kSigma * noise_.Next())));
     flops_ += rows_.back().flops;
   }
   // `sizes` sizes round the true optimum: a better grid than one could know.
@@ -354,8 +357,8 @@ TEST(ExperimentDesignTest, DesignedTrialsReachTheGoalForHalfTheFlopsOfAGrid) {
   for (uint32_t study = 0; study < kStudies; ++study) {
     const Course designed = Designed(7000 + study), uniform = Uniform(9000 + study);
     if (study < 5) {
-      std::printf("study %u: designed %.3g FLOPs, %zu trials, %d refits; uniform %.3g FLOPs, %zu trials, %d refits\n", study,
-                  designed.flops_twice, designed.trials, designed.refits, uniform.flops_twice, uniform.trials,
+      std::printf("study %u: designed %.3g FLOPs, %zu trials, %d refits; uniform %.3g FLOPs, %zu trials, %d refits\n",
+                  study, designed.flops_twice, designed.trials, designed.refits, uniform.flops_twice, uniform.trials,
                   uniform.refits);
     }
     EXPECT_GT(designed.flops_first, 0) << "study " << study << ": " << designed.reason;
@@ -370,14 +373,16 @@ TEST(ExperimentDesignTest, DesignedTrialsReachTheGoalForHalfTheFlopsOfAGrid) {
     designed_covered += designed.covered;
     uniform_covered += uniform.covered;
   }
-  std::printf("FLOPs until the 95%% interval of N*(1e21) is under a factor 1.5, mean of %d studies (4 budgets of 7 first, in both):\n"
-              "                      designed   uniform grid   ratio   required\n"
-              "  two refits in a row %.3g   %.3g       %.3f   <= 0.5\n"
-              "  the first refit     %.3g   %.3g       %.3f   -\n"
-              "  trials              %.0f         %.0f\n"
-              "  interval holds N*   %d of %d   %d of %d\n",
-              kStudies, designed_sum, uniform_sum, designed_sum / uniform_sum, designed_first, uniform_first,
-              designed_first / uniform_first, trials, grid_trials, designed_covered, kStudies, uniform_covered, kStudies);
+  std::printf(
+      "FLOPs until the 95%% interval of N*(1e21) is under a factor 1.5, mean of %d studies (4 budgets of 7 first, in "
+      "both):\n"
+      "                      designed   uniform grid   ratio   required\n"
+      "  two refits in a row %.3g   %.3g       %.3f   <= 0.5\n"
+      "  the first refit     %.3g   %.3g       %.3f   -\n"
+      "  trials              %.0f         %.0f\n"
+      "  interval holds N*   %d of %d   %d of %d\n",
+      kStudies, designed_sum, uniform_sum, designed_sum / uniform_sum, designed_first, uniform_first,
+      designed_first / uniform_first, trials, grid_trials, designed_covered, kStudies, uniform_covered, kStudies);
   EXPECT_EQ(reached, kStudies);
   EXPECT_LE(designed_sum, 0.5 * uniform_sum);
   EXPECT_LE(designed_first, 0.5 * uniform_first);

@@ -61,7 +61,7 @@ TEST(JointFitTest, NoiseFreeStudiesComeBackExactly) {
   second_E.E = 1.5;
   for (const bool shared_E : {true, false}) {
     const FitRows x = RowsOf(Study(first, 0, 1)), y = RowsOf(Study(shared_E ? second : second_E, 0, 1));
-    const JointFit fit = FitJointly({&x, &y}, {FitLossLaw(x, {}).theta, FitLossLaw(y, {}).theta}, shared_E, {});
+    const JointFit fit = FitJointly({&x, &y}, {FitLossLaw(x, {}).law, FitLossLaw(y, {}).law}, shared_E, {});
     EXPECT_NEAR(fit.laws[0].alpha, 0.34, 1e-8);
     EXPECT_NEAR(fit.laws[1].beta, 0.28, 1e-8);
     EXPECT_NEAR(fit.laws[0].E, 1.69, 1e-8);
@@ -75,7 +75,7 @@ TEST(JointFitTest, AStudyWithItselfIsItsOwnFitTwice) {
   const FitRows rows = RowsOf(Study(HoffmannLaw(), kNoise, 5));
   const LawFit own = FitLossLaw(rows, {});
   for (const bool shared_E : {true, false}) {
-    const JointFit fit = FitJointly({&rows, &rows}, {own.theta, own.theta}, shared_E, {});
+    const JointFit fit = FitJointly({&rows, &rows}, {own.law, own.law}, shared_E, {});
     EXPECT_EQ(fit.certificate.outcome, FitOutcome::kOptimal);
     EXPECT_LT(RelativeDifference(fit.certificate.f, 2 * own.certificate.f), 1e-12);
     EXPECT_NEAR(fit.laws[0].alpha, own.law.alpha, 1e-9);
@@ -86,22 +86,23 @@ TEST(JointFitTest, AStudyWithItselfIsItsOwnFitTwice) {
 }
 
 TEST(JointFitTest, NestedModelsHaveRisingObjectives) {
-  const FitRows x = RowsOf(Study(HoffmannLaw(), kNoise, 6)), y = RowsOf(Study(LawWithMultiplier(HoffmannLaw(), 3), kNoise, 7));
+  const FitRows x = RowsOf(Study(HoffmannLaw(), kNoise, 6)),
+                y = RowsOf(Study(LawWithMultiplier(HoffmannLaw(), 3), kNoise, 7));
   const LawFit own_x = FitLossLaw(x, {}), own_y = FitLossLaw(y, {});
-  const JointFit two = FitJointly({&x, &y}, {own_x.theta, own_y.theta}, false, {});
-  const JointFit one = FitJointly({&x, &y}, {own_x.theta, own_y.theta}, true, {});
+  const JointFit two = FitJointly({&x, &y}, {own_x.law, own_y.law}, false, {});
+  const JointFit one = FitJointly({&x, &y}, {own_x.law, own_y.law}, true, {});
   EXPECT_LE(own_x.certificate.f + own_y.certificate.f, two.certificate.f);
   EXPECT_LE(two.certificate.f, one.certificate.f);
 }
 
 TEST(StudyComparisonTest, AMultiplierOfThreeIsCovered) {
-  constexpr int kPairs = 20;
+  constexpr int kPairs = 60;
   int covered = 0, rows = 0, exponents_rejected = 0, E_rejected = 0;
   double width = 0;
   for (uint32_t pair = 0; pair < kPairs; ++pair) {
     const StudyComparison comparison =
         CompareStudies(Study(HoffmannLaw(), kNoise, 100 + pair), "lstm",
-                       Study(LawWithMultiplier(HoffmannLaw(), 3), kNoise, 900 + pair), "transformer", Quick());
+                       Study(LawWithMultiplier(HoffmannLaw(), 3), kNoise, 9000 + pair), "transformer", Quick());
     ASSERT_FALSE(comparison.refusal) << comparison.refusal->message;
     exponents_rejected += !comparison.shared_exponents;
     E_rejected += comparison.shared_exponents && !comparison.shared_E;
@@ -115,22 +116,24 @@ TEST(StudyComparisonTest, AMultiplierOfThreeIsCovered) {
       width += interval->hi / interval->lo / (3 * kPairs);
       ++rows;
       if (pair == 0) {
-        std::printf("at loss %.3f: C1 %.3g, C2 %.3g, k %.3f [%.3f, %.3f]\n", row.loss, EstimateIn(row.flops_first)->value,
-                    EstimateIn(row.flops_second)->value, k->value, interval->lo, interval->hi);
+        std::printf("at loss %.3f: C1 %.3g, C2 %.3g, k %.3f [%.3f, %.3f]\n", row.loss,
+                    EstimateIn(row.flops_first)->value, EstimateIn(row.flops_second)->value, k->value, interval->lo,
+                    interval->hi);
       }
     }
   }
-  std::printf("k = 3 held by %d of %d 95%% intervals (mean width: a factor %.3f); equal exponents rejected in %d, equal E in "
-              "%d of %d pairs (5%% wanted)\n",
-              covered, rows, width, exponents_rejected, E_rejected, kPairs);
-  EXPECT_GE(covered, 3 * 16);  // 16 of 20 pairs: fewer happen once in 300 times
-  EXPECT_LE(exponents_rejected, 4);
-  EXPECT_LE(E_rejected, 4);
+  std::printf(
+      "k = 3 held by %d of %d 95%% intervals (mean width: a factor %.3f); equal exponents rejected in %d, equal E in "
+      "%d of %d pairs (5%% wanted)\n",
+      covered, rows, width, exponents_rejected, E_rejected, kPairs);
+  EXPECT_GE(covered, 3 * 51);  // 51 of 60 pairs: fewer happen once in 400 times
+  EXPECT_LE(exponents_rejected, 8);
+  EXPECT_LE(E_rejected, 8);
 }
 
 TEST(StudyComparisonTest, SharedEMakesOneMultiplierOfAllLosses) {
-  const StudyComparison comparison =
-      CompareStudies(Study(HoffmannLaw(), 0.001, 11), "a", Study(LawWithMultiplier(HoffmannLaw(), 3), 0.001, 12), "b", Quick(50, 19));
+  const StudyComparison comparison = CompareStudies(
+      Study(HoffmannLaw(), 0.001, 11), "a", Study(LawWithMultiplier(HoffmannLaw(), 3), 0.001, 12), "b", Quick(50, 19));
   ASSERT_TRUE(comparison.shared_E);
   const double closed = std::pow(LossCoefficient(comparison.law_first) / LossCoefficient(comparison.law_second),
                                  1 / comparison.law_first.gamma());
@@ -219,7 +222,8 @@ TEST(StudyComparisonTest, AnUnknownEvaluationSetIsWarnedOf) {
 }
 
 TEST(StudyComparisonTest, FrontiersApartAreRefusedUnlessALossIsAskedFor) {
-  const AnalysisResult first = Study(HoffmannLaw(), kNoise, 1), second = Study(LawWithMultiplier(HoffmannLaw(), 1e4), kNoise, 2);
+  const AnalysisResult first = Study(HoffmannLaw(), kNoise, 1),
+                       second = Study(LawWithMultiplier(HoffmannLaw(), 1e4), kNoise, 2);
   ComparisonOptions options = Quick(0, 9);
   const StudyComparison apart = CompareStudies(first, "a", second, "b", options);
   ASSERT_TRUE(apart.refusal);
@@ -233,7 +237,8 @@ TEST(StudyComparisonTest, FrontiersApartAreRefusedUnlessALossIsAskedFor) {
 }
 
 TEST(StudyComparisonTest, JsonIsTheSameForAnyThreadsAndSwapsToTheInverse) {
-  const AnalysisResult first = Study(HoffmannLaw(), kNoise, 41), second = Study(LawWithMultiplier(HoffmannLaw(), 3), kNoise, 42);
+  const AnalysisResult first = Study(HoffmannLaw(), kNoise, 41),
+                       second = Study(LawWithMultiplier(HoffmannLaw(), 3), kNoise, 42);
   ComparisonOptions options = Quick(60, 39);
   options.threads = 1;
   const StudyComparison one = CompareStudies(first, "a", second, "b", options);
@@ -247,7 +252,8 @@ TEST(StudyComparisonTest, JsonIsTheSameForAnyThreadsAndSwapsToTheInverse) {
   EXPECT_TRUE(json["refusal"].is_null());
   EXPECT_NEAR(json["multipliers"][0]["multiplier"]["value"].get<double>(), 3, 0.5);
   const StudyComparison swapped = CompareStudies(second, "b", first, "a", options);
-  EXPECT_NEAR(EstimateIn(swapped.multipliers[1].multiplier)->value * EstimateIn(one.multipliers[1].multiplier)->value, 1, 1e-6);
+  EXPECT_NEAR(EstimateIn(swapped.multipliers[1].multiplier)->value * EstimateIn(one.multipliers[1].multiplier)->value,
+              1, 1e-6);
   const nlohmann::json refused =
       nlohmann::json::parse(ComparisonJson(CompareStudies(first, "a", AnalysisResult(), "b", options)));
   EXPECT_TRUE(refused["fit"].is_null());
