@@ -23,9 +23,20 @@ constexpr int kSeedCells = 2;
 constexpr int kConfirmingTrials = 3;
 constexpr double kSurprise = 3;
 
+// V and g are those of E + A N^-alpha + B D^-beta.
+bool IsSumOfPowers(const LossLaw& law) {
+  return law.form == LawForm::kChinchilla || law.form == LawForm::kTied || law.form == LawForm::kGadre;
+}
+
 std::optional<Refusal> RefuseDesign(const AnalysisResult& result) {
   if (!result.parametric) {
     return result.parametric_refusal.value_or(Refusal{Code::kUnderdetermined, "no law was fitted", "isoflop fit"});
+  }
+  if (!IsSumOfPowers(result.parametric->law)) {
+    return Refusal{Code::kNoInteriorOptimum,
+                   absl::StrCat("the next trials are told from the chinchilla form, not from ",
+                                ToString(result.parametric->law.form)),
+                   "--form chinchilla"};
   }
   if (!HasOptimum(result.parametric->law)) {
     return Refusal{Code::kNoInteriorOptimum, "the fitted law has no optimum inside a budget",
@@ -173,7 +184,7 @@ double PendingPrediction::Z(double loss) const { return (std::log(loss) - ln_los
 bool PendingPrediction::IsSurprise(double loss) const { return std::abs(Z(loss)) > kSurprise; }
 
 std::optional<PendingPrediction> PredictPending(const AnalysisResult& result, double params, double tokens) {
-  if (!result.parametric) return std::nullopt;
+  if (!result.parametric || !IsSumOfPowers(result.parametric->law)) return std::nullopt;
   const LossLaw& law = result.parametric->law;
   const LawCenter center = CenterOf(result.rows);
   const double loss = law.LossAt(params, tokens);

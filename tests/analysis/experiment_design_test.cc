@@ -212,6 +212,9 @@ TEST(ExperimentDesignTest, RefusesWithoutALawOrAnOptimum) {
   EXPECT_EQ(DesignNextTrials(AnalysisResult(), {}).refusal->code, Code::kUnderdetermined);
   result = AnalysisOf(SmallStudy(), 1e21, 0, kSigma);
   EXPECT_TRUE(DesignNextTrials(result, {}).refusal.has_value()) << "no draws, no interval";
+  result.parametric->law.form = LawForm::kKaplan;
+  EXPECT_NE(DesignNextTrials(result, {}).refusal->message.find("not from kaplan"), std::string::npos);
+  result.parametric->law.form = LawForm::kChinchilla;
   result.parametric->law.B = 0;
   EXPECT_EQ(DesignNextTrials(result, {}).refusal->code, Code::kNoInteriorOptimum);
 }
