@@ -10,11 +10,11 @@
 #ifndef ISOFLOP_ANALYSIS_STUDY_COMPARISON_H_
 #define ISOFLOP_ANALYSIS_STUDY_COMPARISON_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "analysis/analysis_result.h"
 
 namespace isoflop {
@@ -25,16 +25,29 @@ struct MultiplierRow {
   Quantity multiplier;                 // k(l)
 };
 
+// A smaller model against a larger one, by residual bootstrap under the smaller:
+// T = (f_0 - f_1)/f_1, p = (1 + #{T* >= T})/(draws + 1).
+struct SharingTest {
+  double statistic = 0, p = 1;
+  int draws = 0;
+};
+
 struct StudyComparison {
-  std::string first, second;        // names
+  std::string first, second;  // names
   int rows_first = 0, rows_second = 0;
-  bool shared_E = false;
-  LossLaw law_first, law_second;    // of the joint fit
-  Estimate alpha, beta, E_first, E_second;
-  Certificate certificate;
-  double shared_exponents_p = 1;    // of the test against free exponents
-  double shared_E_p = 1;            // of the test of one E against two
-  std::vector<MultiplierRow> multipliers;  // at three losses in the range of both
+  // What the laws below share: what the tests do not reject at 5 %. Without shared
+  // exponents they are the studies' own fits, E and all.
+  bool shared_exponents = false, shared_E = false;
+  LossLaw law_first, law_second;
+  Estimate alpha, beta, E_first, E_second;  // alpha and beta of the first study
+  Estimate alpha_second, beta_second;       // the same where shared
+  Certificate certificate;                  // of the joint fit with shared exponents
+  double shared_exponents_p = 1;            // of the test against free exponents
+  double shared_E_p = 1;                    // of the test of one E against two
+  SharingTest exponents_test, E_test;
+  std::vector<MultiplierRow> multipliers;   // at three losses in the range of both
+  std::string method_first, method_second;  // of the bootstraps
+  int draws = 0, failed = 0;                // asked for; in which a study could not be fitted
   std::optional<Refusal> refusal;
   std::vector<Warning> warnings;
 };
@@ -42,16 +55,23 @@ struct StudyComparison {
 struct ComparisonOptions {
   std::vector<double> losses;  // empty: three in the range of both
   int draws = 2000;
+  int test_draws = 999;
   uint64_t seed = 1;
   std::vector<double> levels = {80, 95};
   int threads = 0;
 };
 
-// Both analysed already (rows, exclusions, noise). refusal, kMixedEvaluation: the
-// evaluation sets differ, or the tokenizers do and the loss is in nats.
-StudyComparison CompareStudies(const AnalysisResult& first, const std::string& first_name,
-                               const AnalysisResult& second, const std::string& second_name,
-                               const ComparisonOptions& options);
+// Both analysed already (rows and conventions are read). Refused:
+//   kMixedEvaluation    the evaluation sets differ, or the tokenizers do and the loss
+//                       is in nats, or one is in nats and one in bits
+//   kConventionUnknown  N or C is counted in two ways, or the objectives differ
+//   kUnderdetermined, kCollinear  a study's rows carry no law
+//   kNoInteriorOptimum  a law has no optimum inside a budget
+//   kExtrapolation      the frontiers share no loss, and none was asked for
+// kMixedEvaluation also warns where a study does not say its evaluation set;
+// kLackOfFit that shared exponents are rejected.
+StudyComparison CompareStudies(const AnalysisResult& first, const std::string& first_name, const AnalysisResult& second,
+                               const std::string& second_name, const ComparisonOptions& options);
 
 // One JSON object, "schema": "isoflop.compare/1".
 std::string ComparisonJson(const StudyComparison& comparison);
