@@ -93,7 +93,9 @@ std::vector<Tick> Ticks(double lo, double hi, Scale scale, Notation notation) {
         ticks.push_back({at, labelled ? TickLabel(at, notation) : "", labelled});
       }
     }
-    if (std::count_if(ticks.begin(), ticks.end(), [](const Tick& t) { return t.major; }) >= 2) return ticks;
+    const auto labels = std::count_if(ticks.begin(), ticks.end(), [](const Tick& t) { return t.major; });
+    // Well within a decade 1, 2, ..., 9 are too few: round steps between them instead.
+    if (labels >= 4 || (labels >= 2 && decades >= 0.6)) return ticks;
     ticks.clear();
   }
   const double rough = (hi - lo) / 5;

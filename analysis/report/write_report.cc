@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "analysis/report/embedded_files.h"
+#include "analysis/report/references.h"
 #include "analysis/report/report.h"
 #include "analysis/report/svg_writer.h"
 #include "study/status_macros.h"
@@ -93,6 +94,7 @@ absl::StatusOr<WrittenReport> WriteReport(const Report& report, const std::strin
   ISOFLOP_RETURN_IF_ERROR(WriteFile(written.html_path, html));
   ISOFLOP_RETURN_IF_ERROR(WriteFile(root / "report.md", RenderMarkdown(report)));
   ISOFLOP_RETURN_IF_ERROR(WriteFile(root / "report.json", RenderJson(report)));
+  ISOFLOP_RETURN_IF_ERROR(WriteFile(root / "references.bib", ReferencesBib()));
   bool converts = options.convert;
   for (const Figure* figure : report.Figures()) {
     const fs::path svg = figures / (figure->name + ".svg");
