@@ -116,7 +116,9 @@ void AddCollection(const AnalysisResult& result, const RowFacts& facts, Checklis
   list->Add("why left out", rules.empty() ? "none was" : absl::StrJoin(rules, ", ", [](std::string* out, const auto& entry) { absl::StrAppend(out, entry.first, " ", entry.second); }));
   list->Add("outliers dropped by rule", absl::StrCat(result.options.spec.outliers));
   list->Add("points of a run", n == 0 ? "" : facts.trials.size() == n ? "the final one" : absl::StrCat(n, " points of ", facts.trials.size(), " runs"));
-  list->Add("curves for approach 1", facts.with_curve > 0 ? absl::StrCat(facts.with_curve, " of ", n, " rows; training loss smoothed over ±5 % of the step") : "none: approach 1 not made");
+  list->Add("curves for approach 1", result.envelope.has_value() ? absl::StrCat(facts.with_curve, " of ", n, " rows, ", result.envelope->curve_points,
+                                                                                " points; training loss smoothed over ±5 % of the step")
+                                                                : "none: approach 1 not made");
 }
 
 void AddFitting(const AnalysisResult& result, Checklist* list) {

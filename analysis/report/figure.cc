@@ -94,6 +94,13 @@ std::vector<Tick> Ticks(double lo, double hi, Scale scale, Notation notation) {
       }
     }
     const auto labels = std::count_if(ticks.begin(), ticks.end(), [](const Tick& t) { return t.major; });
+    // About a decade with two or three labels: 3, 4 and 7 get theirs too.
+    if (labels >= 2 && labels < 4 && decades >= 0.6 && decades < 1.4) {
+      for (Tick& tick : ticks) {
+        const double m = std::round(tick.at / std::pow(10.0, std::floor(std::log10(tick.at) + 1e-9)));
+        if (tick.label.empty() && (m == 3 || m == 4 || m == 7)) tick = {tick.at, TickLabel(tick.at, notation), true};
+      }
+    }
     // Well within a decade 1, 2, ..., 9 are too few: round steps between them instead.
     if (labels >= 4 || (labels >= 2 && decades >= 0.6)) return ticks;
     ticks.clear();

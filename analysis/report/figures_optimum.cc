@@ -130,7 +130,10 @@ std::vector<Figure> OptimumFigures(const AnalysisResult& result) {
     figure.y = {.label = view.of == ParamsOfPoint ? "N* [parameters]" : view.of == TokensOfPoint ? "D* [tokens]" : "tokens per parameter, D*/N*",
                 .scale = Scale::kLog};
     figure.height_inches = 3.8;
-    for (const Frontier& frontier : result.frontiers) AddFrontier(frontier, view, level, &figure);
+    // Approach 3 on top.
+    for (const Approach approach : {Approach::kEnvelope, Approach::kIsoflop, Approach::kParametric}) {
+      if (const Frontier* frontier = FrontierOf(result, approach)) AddFrontier(*frontier, view, level, &figure);
+    }
     AddMinima(result, view, &figure);
     const Frontier* anchor = FrontierOf(result, Approach::kParametric);
     AddReferences(result, view, anchor != nullptr ? *anchor : result.frontiers.front(), &figure);

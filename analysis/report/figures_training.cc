@@ -164,15 +164,25 @@ std::optional<Figure> FinalLossFigure(const AnalysisResult& result) {
   if (const Frontier* frontier = FrontierOf(result, Approach::kParametric)) {
     Series best{.label = "L*(C)", .line = true, .color = kColorParametric};
     bool banded = true;
+    const FrontierPoint* before = nullptr;
     for (const FrontierPoint& point : frontier->points) {
-      if (point.budget_flops > result.max_flops * 1.0001 || !point.loss.has_value()) continue;
-      best.x.push_back(point.budget_flops);
-      best.y.push_back(point.loss->value);
-      const Interval* interval = point.loss->At(level);
-      best.lo.push_back(interval != nullptr ? interval->lo : NAN);
-      best.hi.push_back(interval != nullptr ? interval->hi : NAN);
-      banded = banded && interval != nullptr;
+      if (!point.loss.has_value()) continue;
+      // The line ends at the largest budget: between the points around it on log axes.
+      const bool is_beyond = point.budget_flops > result.max_flops;
+      if (is_beyond && before == nullptr) break;
+      const double t = is_beyond ? std::log(result.max_flops / before->budget_flops) / std::log(point.budget_flops / before->budget_flops) : 1;
+      const auto between = [&](double from, double to) { return from * std::pow(to / from, t); };
+      const Estimate& from = is_beyond ? *before->loss : *point.loss;
+      const Interval* low = from.At(level);
+      const Interval* high = point.loss->At(level);
+      best.x.push_back(is_beyond ? result.max_flops : point.budget_flops);
+      best.y.push_back(between(from.value, point.loss->value));
+      best.lo.push_back(low != nullptr && high != nullptr ? between(low->lo, high->lo) : NAN);
+      best.hi.push_back(low != nullptr && high != nullptr ? between(low->hi, high->hi) : NAN);
+      banded = banded && low != nullptr && high != nullptr;
       if (band.empty()) band = LevelAndMethod(*point.loss, level);
+      if (is_beyond) break;
+      before = &point;
     }
     if (!banded) best.lo.clear(), best.hi.clear();
     if (best.x.size() > 1) figure.series.push_back(std::move(best));

@@ -98,6 +98,8 @@ std::string SectionHtml(const ReportSection& section, size_t number) {
         if (IsNarrow(block) && b + 1 < section.blocks.size() && IsNarrow(section.blocks[b + 1])) {
           absl::StrAppend(&out, "<div class=\"pair\">\n", FigureHtml(block.figure), FigureHtml(section.blocks[b + 1].figure), "</div>\n");
           ++b;
+        } else if (IsNarrow(block)) {
+          absl::StrAppend(&out, "<div class=\"pair\">\n", FigureHtml(block.figure), "</div>\n");  // not blown up
         } else {
           out += FigureHtml(block.figure);
         }

@@ -26,11 +26,26 @@ std::string Escape(const std::string& text) {
              {"^", "\\textasciicircum{}"}, {"~", "\\textasciitilde{}"}, {"<", "\\textless{}"}, {">", "\\textgreater{}"}, {"|", "\\textbar{}"},
              {"\"", "\\textquotedbl{}"}, {"'", "\\textquotesingle{}"}, {"`", "\\textasciigrave{}"}, {"[", "{[}"}, {"]", "{]}"}, {"*", "{*}"}, {"--", "-{}-"},
              {"–", "--"}, {"−", "$-$"}, {"±", "$\\pm$"}, {"×", "$\\times$"}, {"·", "$\\cdot$"}, {"≤", "$\\leq$"}, {"≥", "$\\geq$"}, {"☑", "$\\boxtimes$"},
-             {"☐", "$\\square$"}, {"\xC2\xA0", "~"}, {"\n", " "}, {"\r", " "}, {"\t", " "}});
+             {"☐", "$\\square$"}, {"\x01", "\\allowbreak{}"}, {"\n", " "}, {"\r", " "}, {"\t", " "}});
+}
+
+// Marks where a long word, a hash say, may break: each 16 letters, as \x01.
+std::string Breakable(const std::string& text) {
+  std::string out;
+  size_t run = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const size_t end = std::min(text.find(' ', i), text.size());
+    if (text[i] == ' ') run = 0;
+    if (run > 0 && run % 16 == 0 && run + end - i > 32 && (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) out += '\x01';
+    if (text[i] != ' ') ++run;
+    if (text[i] != '\x01') out += text[i];
+  }
+  return out;
 }
 
 // An exponent behind "^" raised, as the page does; the rest escaped.
-std::string Tex(const std::string& text) {
+std::string Tex(const std::string& unbroken) {
+  const std::string text = Breakable(unbroken);
   std::string out;
   size_t from = 0;
   for (size_t hat = text.find('^'); hat != std::string::npos; hat = text.find('^', from)) {
@@ -48,22 +63,34 @@ std::string Tex(const std::string& text) {
   return out + Escape(text.substr(from));
 }
 
-// l, r, or a paragraph for long text; the paragraphs share most of the line.
-std::string ColumnKinds(const Table& table) {
-  std::vector<size_t> widest(table.columns.size(), 0);
+// How the columns stand: l, r, or a paragraph for long text, which share what the
+// others leave of the line; and whether all of it is wider than a line.
+struct Layout {
+  std::string kinds;
+  bool is_wide = false;
+};
+
+Layout LayoutOf(const Table& table) {
+  constexpr double kLetters = 84;  // of a line in \small
+  std::vector<size_t> widest;
+  for (const Column& column : table.columns) widest.push_back(column.label.size());
   for (const std::vector<Cell>& row : table.rows) {
     for (size_t c = 0; c < std::min(row.size(), widest.size()); ++c) widest[c] = std::max(widest[c], row[c].text.size());
   }
   const auto wraps = [&](size_t c) { return !table.columns[c].numeric && widest[c] > kLongText; };
   int paragraphs = 0;
-  for (size_t c = 0; c < table.columns.size(); ++c) paragraphs += wraps(c) ? 1 : 0;
-  const size_t others = table.columns.size() - static_cast<size_t>(paragraphs);
-  const double share = paragraphs == 0 ? 0 : std::max(0.18, (0.95 - 0.09 * static_cast<double>(others)) / paragraphs);
-  std::string kinds;
+  double letters = 0;
   for (size_t c = 0; c < table.columns.size(); ++c) {
-    absl::StrAppend(&kinds, wraps(c) ? absl::StrFormat("p{%.2f\\linewidth}", share) : table.columns[c].numeric ? "r" : "l");
+    paragraphs += wraps(c) ? 1 : 0;
+    letters += 2 + (wraps(c) ? 0 : static_cast<double>(widest[c]));
   }
-  return kinds;
+  const double share = paragraphs == 0 ? 0 : std::max(0.25, (kLetters - letters) / kLetters / paragraphs);
+  Layout layout;
+  for (size_t c = 0; c < table.columns.size(); ++c) {
+    absl::StrAppend(&layout.kinds, wraps(c) ? absl::StrFormat("p{%.2f\\linewidth}", share) : table.columns[c].numeric ? "r" : "l");
+  }
+  layout.is_wide = letters + share * paragraphs * kLetters > kLetters + 0.5;
+  return layout;
 }
 
 std::string RowTex(const std::vector<std::string>& cells) { return absl::StrCat(absl::StrJoin(cells, " & "), " \\\\\n"); }
@@ -79,26 +106,24 @@ std::string RenderTableLatex(const Table& table) {
   std::string body;
   for (const std::vector<Cell>& row : table.rows) {
     std::vector<std::string> cells;
-    for (const Cell& cell : row) cells.push_back(Tex(cell.text));
+    for (const Cell& cell : row) cells.push_back(cell.dim ? absl::StrCat("\\textcolor{gray}{", Tex(cell.text), "}") : Tex(cell.text));
     body += RowTex(cells);
   }
-  std::string needs = "% needs \\usepackage[T1]{fontenc}, booktabs, textcomp, amssymb";
+  const Layout layout = LayoutOf(table);
+  const std::string needs = "% needs \\usepackage[T1]{fontenc}, booktabs, textcomp, amssymb, xcolor";
   std::vector<std::string> keys;
   std::string cites = absl::StrCat(table.title, " ", table.caption);
   for (const std::vector<Cell>& row : table.rows) absl::StrAppend(&cites, " ", row.empty() ? "" : row.front().text);
   for (const Reference* reference : CitedIn(cites)) keys.push_back(reference->key);
-  std::string out = absl::StrCat(needs, is_long ? ", longtable" : "", "\n", keys.empty() ? "" : absl::StrCat("% cites: \\cite{", absl::StrJoin(keys, ","), "}, references.bib\n"));
+  std::string out = absl::StrCat(needs, is_long ? ", longtable" : layout.is_wide ? ", graphicx" : "", "\n", keys.empty() ? "" : absl::StrCat("% cites: \\cite{", absl::StrJoin(keys, ","), "}, references.bib\n"));
   if (is_long) {
-    absl::StrAppend(&out, "{\\small\n\\begin{longtable}{", ColumnKinds(table), "}\n", caption, label, "\\\\\n\\toprule\n", RowTex(heads), "\\midrule\n\\endfirsthead\n\\toprule\n",
+    absl::StrAppend(&out, layout.is_wide ? "{\\scriptsize\\setlength{\\tabcolsep}{3pt}\n" : "{\\small\n", "\\begin{longtable}{", layout.kinds, "}\n", caption, label, "\\\\\n\\toprule\n", RowTex(heads), "\\midrule\n\\endfirsthead\n\\toprule\n",
                     RowTex(heads), "\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n", body, "\\end{longtable}\n}\n");
     return out;
   }
   // Wide tables shrink to the line rather than run off the page.
-  const std::string kinds = ColumnKinds(table);
-  const bool shrinks = table.columns.size() > 6 && !absl::StrContains(kinds, "p{");
-  absl::StrAppend(&out, "\\begin{table}\n\\centering\n\\small\n", caption, "\n", label, "\n", shrinks ? "\\resizebox{\\linewidth}{!}{%\n" : "", "\\begin{tabular}{", kinds,
-                  "}\n\\toprule\n", RowTex(heads), "\\midrule\n", body, "\\bottomrule\n\\end{tabular}", shrinks ? "}" : "", "\n\\end{table}\n");
-  if (shrinks) out.replace(out.find(", amssymb"), 9, ", amssymb, graphicx");
+  absl::StrAppend(&out, "\\begin{table}\n\\centering\n\\small\n", caption, "\n", label, "\n", layout.is_wide ? "\\resizebox{\\linewidth}{!}{%\n" : "", "\\begin{tabular}{", layout.kinds,
+                  "}\n\\toprule\n", RowTex(heads), "\\midrule\n", body, "\\bottomrule\n\\end{tabular}", layout.is_wide ? "}" : "", "\n\\end{table}\n");
   return out;
 }
 

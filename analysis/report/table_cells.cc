@@ -1,5 +1,6 @@
 #include "analysis/report/table_cells.h"
 
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -21,7 +22,11 @@ Cell NumberCell(const std::optional<double>& value, NumberFormat format) {
   return value.has_value() ? NumberCell(*value, format) : MissingCell();
 }
 
-Cell SignedCell(double value, int decimals) { return {absl::StrFormat("%+.*f", decimals, value), ExactText(value)}; }
+Cell SignedCell(double value, int decimals) {
+  std::string text = absl::StrFormat("%+.*f", decimals, value);
+  if (text.find_first_of("123456789") == std::string::npos) text.erase(0, 1);  // neither +0.00 nor -0.00
+  return {std::move(text), ExactText(value)};
+}
 
 Cell PercentCell(double fraction, int digits) { return {FormatSignificant(100 * fraction, digits), ExactText(100 * fraction)}; }
 

@@ -1,4 +1,5 @@
 // T7b-T7d: what leaving the compute-optimal point costs or saves.
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,7 +11,7 @@
 namespace isoflop {
 namespace {
 
-std::string FormatPercent(double fraction) { return absl::StrFormat("%.1f", 100 * fraction); }
+std::string FormatPercent(double fraction) { return absl::StrFormat("%.1f", std::abs(fraction) < 5e-4 ? 0.0 : 100 * fraction); }
 std::string FormatFactor(double factor) { return absl::StrFormat("%.3g", factor); }
 
 // A fraction in percent, the CSV too.
@@ -39,7 +40,7 @@ std::optional<Table> OvertrainingTable(const AnalysisResult& result) {
   }
   table.caption = absl::StrCat(FitWords(result), Intervals(result, level),
                                ". D that brings size N to the loss that is optimal at C (Gadre et al. 2024 train such models); the overhead is 6ND/C − 1. "
-                               "kNoInteriorOptimum or another code: no amount of tokens does.");
+                               "A code in place of a number: no amount of tokens does.");
   return table;
 }
 

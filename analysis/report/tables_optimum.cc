@@ -121,9 +121,9 @@ std::optional<Table> ExponentsTable(const AnalysisResult& result) {
                           TextCell(row.source)});
     for (Cell& cell : table.rows.back()) cell.dim = true;
   }
-  table.caption = absl::StrCat("N: ", CountWords(result), "; ", result.options.flops == FlopsConvention::k6nd ? "C = 6ND" : "C by architecture",
+  table.caption = absl::StrCat(FitWords(result), "; N: ", CountWords(result), "; ", result.options.flops == FlopsConvention::k6nd ? "C = 6ND" : "C by architecture",
                                method.empty() ? "" : absl::StrCat("; intervals: ", method),
-                               ". Published values (grey) stand under their own conventions: the count of N alone moves an exponent by 0.2.");
+                               ". Published values (grey or italic) stand under their own conventions: the count of N alone moves an exponent by 0.2.");
   return table;
 }
 
@@ -173,7 +173,7 @@ std::optional<Table> OptimalTable(const AnalysisResult& result) {
   }
   if (!has_hours) DropColumn(&table, "slot_hours");
   if (!has_epochs) DropColumn(&table, "epochs");
-  table.caption = absl::StrFormat("%s; approach 3, %g %% intervals%s. Grey: extrapolated beyond the demonstrated distance. Cmax = %s FLOPs is the "
+  table.caption = absl::StrFormat("%s; approach 3, %g %% intervals%s. Grey or italic: extrapolated beyond the demonstrated distance. Cmax = %s FLOPs is the "
                                   "largest budget kept. Chinchilla found D of about 20 N, not N of about 20 D.",
                                   FitWords(result), level, result.bootstrap.method.empty() ? "" : ", " + result.bootstrap.method,
                                   FormatFlops(result.max_flops));

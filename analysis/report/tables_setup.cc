@@ -87,7 +87,7 @@ std::optional<Table> ShapesTable(const AnalysisResult& result, const ReportConte
     cells.push_back(WholeCell(row.trials));
     table.rows.push_back(std::move(cells));
   }
-  table.caption = absl::StrCat("Parameters by place. This report's N is ", CountWords(result),
+  table.caption = absl::StrCat("n = ", table.rows.size(), " shapes; parameters by place. This report's N is ", CountWords(result),
                                ": the convention moves the exponent of N* more than any method does.");
   return table;
 }

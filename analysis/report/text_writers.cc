@@ -22,7 +22,8 @@ std::string TableMarkdown(const Table& table) {
   out += "\n";
   for (const std::vector<Cell>& row : table.rows) {
     out += "|";
-    for (const Cell& cell : row) absl::StrAppend(&out, " ", Md(cell.text), " |");
+    // Markdown has no grey.
+    for (const Cell& cell : row) absl::StrAppend(&out, cell.dim && !cell.text.empty() ? absl::StrCat(" *", Md(cell.text), "*") : absl::StrCat(" ", Md(cell.text)), " |");
     out += "\n";
   }
   if (!table.caption.empty()) absl::StrAppend(&out, "\n", Md(table.caption), "\n");
