@@ -76,10 +76,7 @@ std::optional<Figure> IsoflopFigure(const AnalysisResult& result) {
   bool has_interval = false;
   // Many budgets, as a CSV may have, are told by a colour bar.
   const bool in_legend = budgets.size() <= 12;
-  if (!in_legend) {
-    figure.color_lo = lo;
-    figure.color_hi = hi;
-  }
+  if (!in_legend) SetColorBar(lo, hi, &figure);
   for (const IsoflopBudget& budget : budgets) {
     AddBudget(result, budget, ColorOfBudget(budget.budget_flops, lo, hi), seeds, in_legend, &figure);
     points += static_cast<int>(budget.rows.size());

@@ -88,11 +88,13 @@ std::optional<Figure> GridFigure(const AnalysisResult& result, const ReportConte
   Figure figure{.name = "fig01_grid", .number = "F1", .title = "The grid: sizes and data of every trial"};
   figure.x = {.label = ParamsLabel(result), .scale = Scale::kLog};
   figure.y = {.label = "D [tokens]", .scale = Scale::kLog};
-  const Range flops = FlopsRange(result);
+  // Budgets that are still to come have their colour too.
+  Range flops = FlopsRange(result);
+  const std::vector<double> budgets = Budgets(result, context);
+  if (!budgets.empty()) flops = result.rows.empty() ? Range{budgets.front(), budgets.back()} : Range{std::min(flops.lo, budgets.front()), std::max(flops.hi, budgets.back())};
   AddGridPoints(result, context, flops, &figure);
   if (figure.series.empty()) return std::nullopt;
   // Lines of equal C behind the points; D = C / (6N) holds for 6ND only.
-  const std::vector<double> budgets = Budgets(result, context);
   std::vector<Series> lines;
   if (result.options.flops == FlopsConvention::k6nd && budgets.size() <= 12) {
     const Range x = RangeOf(figure, true);
@@ -109,10 +111,7 @@ std::optional<Figure> GridFigure(const AnalysisResult& result, const ReportConte
     }
   }
   figure.series.insert(figure.series.begin(), lines.begin(), lines.end());
-  if (flops.hi > flops.lo) {
-    figure.color_lo = flops.lo;
-    figure.color_hi = flops.hi;
-  }
+  SetColorBar(flops.lo, flops.hi, &figure);
   figure.caption = absl::StrCat(Plural(static_cast<int64_t>(result.rows.size()), "observation"), " in the fit, ",
                                 result.exclusions.size(), " not. Colour: C",
                                 lines.empty() ? "" : "; lines: equal C",

@@ -122,10 +122,7 @@ std::vector<Figure> CurveFigures(const AnalysisResult& result, const ReportConte
       for (const double tokens : curve.tokens) series.x.push_back(by_tokens ? tokens : tokens * curve.flops_per_token);
       figure.series.push_back(std::move(series));
     }
-    if (hi > lo) {
-      figure.color_lo = lo;
-      figure.color_hi = hi;
-    }
+    SetColorBar(lo, hi, &figure);
     figure.caption = absl::StrCat("n = ", Plural(static_cast<int64_t>(curves.size()), "trial"), ", ", what, "; colour: C at the end. ");
     figure.caption += by_tokens ? "A branch begins where its trunk was left." : "The lower edge is the envelope of approach 1.";
     if (has_hull) {

@@ -110,7 +110,7 @@ std::vector<std::string> HoldoutSentences(const AnalysisResult& result) {
   if (demonstrated > 0) {
     out.push_back(absl::StrFormat("Demonstrated to %.3gx the largest budget (held-out error within %g %%).", std::pow(10, demonstrated),
                                   100 * result.options.spec.holdout_error));
-  } else if (result.max_flops > 0) {
+  } else if (result.max_flops > 0 && !result.frontiers.empty()) {
     out.push_back(absl::StrCat("Everything beyond the largest budget kept, ", FormatFlops(result.max_flops), " FLOPs, is extrapolated."));
   }
   if (result.holdout.has_value() && !result.holdout->refusal.has_value() && !result.holdout->windows.empty() && result.holdout->skill <= 0) {

@@ -91,6 +91,10 @@ TEST(ReportTest, BeforeTheEndItSaysHowFar) {
   EXPECT_THAT(report.verdict, Contains(HasSubstr("40 of 52 observations are in")));
   const Figure* grid = report.Figures().front();
   EXPECT_TRUE(std::any_of(grid->series.begin(), grid->series.end(), [](const Series& s) { return s.label == "waiting" && s.hollow; }));
+  // After three trials of the smallest budget the colours already span the whole grid.
+  const Report early = SimulatedReport(3);
+  EXPECT_EQ(early.Figures().front()->color_hi, 6e11);
+  EXPECT_THAT(early.verdict, ::testing::Not(Contains(HasSubstr("is extrapolated"))));
 }
 
 TEST(ReportTest, WithoutAFitItShowsTheRefusalAndItsCure) {
