@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -58,8 +60,16 @@ bool ConvertSvg(const fs::path& svg, const fs::path& out, const char* format, co
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  // Without it a PDF carries the time at which it was made.
+  std::string epoch = "SOURCE_DATE_EPOCH=0";
+  std::vector<char*> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (!absl::StartsWith(*variable, "SOURCE_DATE_EPOCH=")) environment.push_back(*variable);
+  }
+  environment.push_back(epoch.data());
+  environment.push_back(nullptr);
   pid_t child = 0;
-  const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, const_cast<char* const*>(argv), environ);
+  const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, const_cast<char* const*>(argv), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) return false;
   int status = 0;

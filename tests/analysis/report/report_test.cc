@@ -13,6 +13,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "analysis/analyze.h"
 #include "analysis/report/svg_writer.h"
 #include "tests/analysis/report/literal_result.h"
@@ -229,6 +231,30 @@ TEST(WriteReportTest, WritesEveryFileAndReplacesAnOlderReport) {
   for (const char* name : {"report.html", "report.md", "report.json", "references.bib", "figures/fig06_surface.svg", "figures/fig06_surface.csv", "tables/t6_optimal.csv",
                            "tables/t6_optimal.tex"}) {
     EXPECT_TRUE(std::filesystem::exists(folder + "/" + name)) << name;
+  }
+  std::filesystem::remove_all(folder);
+}
+
+// Cairo dates a PDF: two reports of one study differed in every PDF.
+TEST(WriteReportTest, PdfsOfTheSameReportAreTheSameBytes) {
+  const std::string folder = ::testing::TempDir() + "/isoflop-report-pdf-test";
+  Report report = BuildReport(LiteralResult(), LiteralContext());
+  for (ReportSection& section : report.sections) {  // one figure is enough
+    std::erase_if(section.blocks, [](const Block& block) { return block.kind == Block::Kind::kFigure && block.figure.number != "F13"; });
+  }
+  std::string first;
+  for (int round = 0; round < 2; ++round) {
+    std::filesystem::remove_all(folder);
+    const absl::StatusOr<WrittenReport> written = WriteReport(report, folder, {.html = {}, .convert = true});
+    ASSERT_TRUE(written.ok()) << written.status();
+    if (!written->converted) GTEST_SKIP() << "no rsvg-convert on PATH (Debian's librsvg2-bin)";
+    const std::string pdf = ReadFile(folder + "/figures/fig13_predicted.pdf");
+    EXPECT_TRUE(absl::StartsWith(pdf, "%PDF"));
+    if (round == 0) {
+      first = pdf;
+      absl::SleepFor(absl::Milliseconds(1100));  // the date counts seconds
+    }
+    EXPECT_TRUE(pdf == first);
   }
   std::filesystem::remove_all(folder);
 }
