@@ -3,44 +3,19 @@
 #include <utility>
 
 #include "analysis/report/json_numbers.h"
+#include "analysis/report/json_values.h"
 #include "analysis/report/report.h"
 
 namespace isoflop {
-namespace {
 
+// static, not in an unnamed namespace: OrNull finds these by their argument.
 using nlohmann::json;
 
-json ToJson(const Refusal& refusal) {
-  return {{"code", ToString(refusal.code)}, {"message", refusal.message}, {"cure", refusal.cure}};
-}
+static json ToJson(const ParametricFit& fit);
+static json ToJson(const IsoflopFit& fit);
+static json ToJson(const EnvelopeFit& fit);
 
-json ToJson(const Estimate& estimate) {
-  json intervals = json::array();
-  for (const Interval& interval : estimate.intervals) {
-    intervals.push_back({{"level", ResultNumber(interval.level)}, {"lo", ResultNumber(interval.lo)}, {"hi", ResultNumber(interval.hi)}});
-  }
-  return {{"value", ResultNumber(estimate.value)}, {"se", ResultNumber(estimate.se)}, {"intervals", intervals}, {"method", estimate.method}};
-}
-
-json ToJson(const Quantity& quantity) {
-  if (const Estimate* estimate = EstimateIn(quantity)) return ToJson(*estimate);
-  return {{"refusal", ToJson(std::get<Refusal>(quantity))}};
-}
-
-json ToJson(const PowerLaw& law) {
-  return {{"exponent", ToJson(law.exponent)}, {"ln_coefficient", ToJson(law.ln_coefficient)}, {"points", law.points}};
-}
-
-json ToJson(const ParametricFit& fit);
-json ToJson(const IsoflopFit& fit);
-json ToJson(const EnvelopeFit& fit);
-
-template <typename T>
-json OrNull(const std::optional<T>& value) {
-  return value.has_value() ? ToJson(*value) : json(nullptr);
-}
-
-json ToJson(const Certificate& c) {
+static json ToJson(const Certificate& c) {
   return {{"outcome", ToString(c.outcome)},
           {"objective", c.objective},
           {"f", ResultNumber(c.f)},
@@ -54,11 +29,13 @@ json ToJson(const Certificate& c) {
           {"at_bounds", c.at_bounds},
           {"rows_within_delta", c.rows_within_delta},
           {"sigma", ResultNumber(c.sigma)},
-          {"delta_over_sigma", ResultNumber(c.delta_over_sigma)}};
+          {"delta_over_sigma", ResultNumber(c.delta_over_sigma)},
+          {"iterations", c.iterations}};
 }
 
-json ToJson(const ParametricFit& fit) {
+static json ToJson(const ParametricFit& fit) {
   return {{"form", ToString(fit.law.form)},
+          {"law", ToJson(fit.law)},
           {"E", ToJson(fit.E)},
           {"A", ToJson(fit.A)},
           {"B", ToJson(fit.B)},
@@ -76,7 +53,7 @@ json ToJson(const ParametricFit& fit) {
           {"certificate", ToJson(fit.certificate)}};
 }
 
-json ToJson(const IsoflopFit& fit) {
+static json ToJson(const IsoflopFit& fit) {
   json budgets = json::array();
   for (const IsoflopBudget& budget : fit.budgets) {
     json parabola = nullptr;
@@ -91,6 +68,7 @@ json ToJson(const IsoflopFit& fit) {
                        {"rows", budget.rows},
                        {"snapped", budget.snapped},
                        {"snap_range", ResultNumber(budget.snap_range)},
+                       {"sizes", budget.sizes},
                        {"parabola", parabola},
                        {"params_optimal", OrNull(budget.params_optimal)},
                        {"tokens_optimal", OrNull(budget.tokens_optimal)},
@@ -105,10 +83,13 @@ json ToJson(const IsoflopFit& fit) {
           {"tokens_law", OrNull(fit.tokens_law)},
           {"params_law_ols", OrNull(fit.params_law_ols)},
           {"tokens_law_ols", OrNull(fit.tokens_law_ols)},
+          {"params_law_corrected", OrNull(fit.params_law_corrected)},
+          {"tokens_law_corrected", OrNull(fit.tokens_law_corrected)},
+          {"bias_ln_params_at_target", ResultNumber(fit.bias_at_target)},
           {"refusal", OrNull(fit.refusal)}};
 }
 
-json ToJson(const EnvelopeFit& fit) {
+static json ToJson(const EnvelopeFit& fit) {
   json hull = json::array();
   for (const EnvelopePoint& point : fit.hull) {
     hull.push_back({{"row", point.row},
@@ -117,10 +98,16 @@ json ToJson(const EnvelopeFit& fit) {
                     {"tokens", ResultNumber(point.tokens)},
                     {"loss", ResultNumber(point.loss)}});
   }
-  return {{"hull", hull}, {"params_law", OrNull(fit.params_law)}, {"tokens_law", OrNull(fit.tokens_law)}, {"refusal", OrNull(fit.refusal)}};
+  return {{"hull", hull},
+          {"curve_points", fit.curve_points},
+          {"largest_share", ResultNumber(fit.largest_share)},
+          {"ends_at_extreme_sizes", fit.ends_at_extreme_sizes},
+          {"params_law", OrNull(fit.params_law)},
+          {"tokens_law", OrNull(fit.tokens_law)},
+          {"refusal", OrNull(fit.refusal)}};
 }
 
-json ToJson(const KeptRow& row) {
+static json ToJson(const KeptRow& row) {
   const Observation& o = row.observation;
   return {{"source", o.source},
           {"trial_id", o.trial_id},
@@ -137,7 +124,7 @@ json ToJson(const KeptRow& row) {
           {"residual", ResultNumber(row.residual)}};
 }
 
-json ToJson(const Exclusion& exclusion) {
+static json ToJson(const Exclusion& exclusion) {
   return {{"source", exclusion.source},
           {"trial_id", exclusion.trial_id},
           {"rule", ToString(exclusion.rule)},
@@ -148,7 +135,7 @@ json ToJson(const Exclusion& exclusion) {
           {"loss", InputNumber(exclusion.loss)}};
 }
 
-json OptionsJson(const AnalysisOptions& options) {
+static json OptionsJson(const AnalysisOptions& options) {
   const AnalysisSpec& spec = options.spec;
   return {{"form", spec.form},
           {"objective", ToString(spec.objective)},
@@ -156,16 +143,22 @@ json OptionsJson(const AnalysisOptions& options) {
           {"outliers", spec.outliers},
           {"weights", ToString(spec.weights)},
           {"loss", ToString(spec.loss)},
-          {"bootstrap", {{"method", spec.bootstrap_method}, {"draws", spec.draws}, {"seed", spec.bootstrap_seed}}},
+          {"bootstrap", {{"method", spec.bootstrap_method}, {"draws", spec.draws}, {"seed", spec.bootstrap_seed}, {"coverage", spec.coverage}}},
           {"levels", spec.levels},
+          {"isoflop_minimum", spec.isoflop_minimum},
           {"budget_tolerance", InputNumber(spec.budget_tolerance)},
+          {"holdout_error", InputNumber(spec.holdout_error)},
+          {"goal_budget", InputNumber(spec.goal_budget)},
+          {"goal_factor", InputNumber(spec.goal_factor)},
           {"count", ToString(options.count)},
           {"flops", ToString(options.flops)},
           {"budgets", options.budgets},
+          {"inference_tokens", options.inference_tokens},
+          {"unique_tokens", InputNumber(options.unique_tokens)},
           {"allow_extrapolation", options.allow_extrapolation}};
 }
 
-json FrontiersJson(const AnalysisResult& result) {
+static json FrontiersJson(const AnalysisResult& result) {
   json out = json::array();
   for (const Frontier& frontier : result.frontiers) {
     json points = json::array();
@@ -182,49 +175,6 @@ json FrontiersJson(const AnalysisResult& result) {
   }
   return out;
 }
-
-json TablesJson(const AnalysisResult& result) {
-  json optimal = json::array(), efficiency = json::array();
-  for (const OptimalRow& row : result.optimal) {
-    optimal.push_back({{"budget_flops", ResultNumber(row.budget_flops)},
-                       {"log10_over_max", ResultNumber(row.log10_over_max)},
-                       {"extrapolated", row.extrapolated},
-                       {"asked", row.asked},
-                       {"params", ToJson(row.params)},
-                       {"tokens", ToJson(row.tokens)},
-                       {"tokens_per_parameter", ToJson(row.tokens_per_parameter)},
-                       {"loss", ToJson(row.loss)},
-                       {"epochs", ResultNumber(row.epochs)},
-                       {"slot_hours", ResultNumber(row.hours)}});
-  }
-  for (const EfficiencyRow& row : result.efficiency) {
-    efficiency.push_back({{"budget_flops", ResultNumber(row.budget_flops)},
-                          {"tokens_per_parameter", ResultNumber(row.tokens_per_parameter)},
-                          {"params", ResultNumber(row.params)},
-                          {"tokens", ResultNumber(row.tokens)},
-                          {"loss", ToJson(row.loss)},
-                          {"excess_loss", ToJson(row.excess_loss)},
-                          {"equivalent_flops", ToJson(row.equivalent_flops)},
-                          {"wasted_fraction", ToJson(row.wasted_fraction)},
-                          {"wasted_flops", ResultNumber(row.wasted_flops)}});
-  }
-  return {{"optimal", optimal}, {"efficiency", efficiency}};
-}
-
-json AgreementJson(const std::optional<Agreement>& agreement) {
-  if (!agreement.has_value()) return nullptr;
-  json differences = json::array();
-  for (const ApproachDifference& d : agreement->differences) {
-    differences.push_back({{"first", static_cast<int>(d.first)},
-                           {"second", static_cast<int>(d.second)},
-                           {"exponent", ToJson(d.exponent)},
-                           {"ln_params_at_target", ToJson(d.ln_params_at_target)},
-                           {"loss_at_target", ToJson(d.loss_at_target)}});
-  }
-  return {{"verdict", ToString(agreement->verdict)}, {"reason", agreement->reason}, {"differences", differences}};
-}
-
-}  // namespace
 
 std::string AnalysisJson(const AnalysisResult& result) {
   json rows = json::array(), exclusions = json::array(), warnings = json::array();
@@ -252,14 +202,8 @@ std::string AnalysisJson(const AnalysisResult& result) {
                 {"seed", result.bootstrap.seed},
                 {"clusters", result.bootstrap.clusters},
                 {"jump_share", ResultNumber(result.bootstrap.jump_share)}}},
-              {"noise",
-               {{"from_replicates", result.noise.from_replicates},
-                {"sigma", ResultNumber(result.noise.sigma)},
-                {"cells", result.noise.cells},
-                {"degrees_of_freedom", result.noise.degrees_of_freedom}}},
-              {"agreement", AgreementJson(result.agreement)},
               {"warnings", warnings}};
-  out.update(TablesJson(result));
+  out.update(SectionsJson(result));
   return DumpJson(out);
 }
 

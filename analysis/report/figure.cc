@@ -12,6 +12,9 @@
 namespace isoflop {
 namespace {
 
+// Rounding D to whole steps moves C by a percent: such budgets are one colour.
+constexpr double kOneBudget = 1.05;
+
 // Viridis at 0, 1/8, ..., 1 (van der Walt and Smith, 2015).
 constexpr double kViridis[9][3] = {{68, 1, 84},    {72, 40, 120},  {62, 74, 137},
                                    {49, 104, 142}, {38, 130, 142}, {31, 158, 137},
@@ -67,8 +70,14 @@ std::string Viridis(double position) {
   return absl::StrFormat("#%02x%02x%02x", rgb[0], rgb[1], rgb[2]);
 }
 
+void SetColorBar(double lo, double hi, Figure* figure) {
+  if (!(lo > 0) || !(hi > kOneBudget * lo)) return;
+  figure->color_lo = lo;
+  figure->color_hi = hi;
+}
+
 std::string ColorOfBudget(double budget_flops, double lo, double hi) {
-  if (!(hi > lo) || !(lo > 0) || !(budget_flops > 0)) return Viridis(0.3);
+  if (!(hi > kOneBudget * lo) || !(lo > 0) || !(budget_flops > 0)) return Viridis(0.3);
   // The last tenth of viridis is too light for lines on white.
   return Viridis(0.9 * (std::log(budget_flops) - std::log(lo)) / (std::log(hi) - std::log(lo)));
 }
@@ -93,7 +102,16 @@ std::vector<Tick> Ticks(double lo, double hi, Scale scale, Notation notation) {
         ticks.push_back({at, labelled ? TickLabel(at, notation) : "", labelled});
       }
     }
-    if (std::count_if(ticks.begin(), ticks.end(), [](const Tick& t) { return t.major; }) >= 2) return ticks;
+    const auto labels = std::count_if(ticks.begin(), ticks.end(), [](const Tick& t) { return t.major; });
+    // About a decade with two or three labels: 3, 4 and 7 get theirs too.
+    if (labels >= 2 && labels < 4 && decades >= 0.6 && decades < 1.4) {
+      for (Tick& tick : ticks) {
+        const double m = std::round(tick.at / std::pow(10.0, std::floor(std::log10(tick.at) + 1e-9)));
+        if (tick.label.empty() && (m == 3 || m == 4 || m == 7)) tick = {tick.at, TickLabel(tick.at, notation), true};
+      }
+    }
+    // Well within a decade 1, 2, ..., 9 are too few: round steps between them instead.
+    if (labels >= 4 || (labels >= 2 && decades >= 0.6)) return ticks;
     ticks.clear();
   }
   const double rough = (hi - lo) / 5;

@@ -89,6 +89,9 @@ std::string Viridis(double position);
 // The colour of C among budgets from lo to hi, by log C.
 std::string ColorOfBudget(double budget_flops, double lo, double hi);
 
+// A colour bar from lo to hi; none where the two are one budget but for rounding.
+void SetColorBar(double lo, double hi, Figure* figure);
+
 // Tick positions of an axis over [lo, hi] and their labels ("10K", "1e19", "1.5").
 struct Tick {
   double at = 0;

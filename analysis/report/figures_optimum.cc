@@ -1,4 +1,4 @@
-// F9, the IsoFLOP parabolas, and F10-F12, the compute-optimal N*(C), D*(C), D/N(C).
+// F10-F12: the compute-optimal N*(C), D*(C), D/N(C).
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -9,92 +9,6 @@
 #include "study/format.h"
 
 namespace isoflop {
-namespace {
-
-void AddBudget(const AnalysisResult& result, const IsoflopBudget& budget, const std::string& color,
-               const std::vector<int64_t>& seeds, bool in_legend, Figure* figure) {
-  std::vector<Series> by_seed(seeds.size());
-  Range span{INFINITY, 0};
-  for (const size_t index : budget.rows) {
-    const KeptRow& row = result.rows[index];
-    span.lo = std::min(span.lo, row.params);
-    span.hi = std::max(span.hi, row.params);
-    const auto at = std::find(seeds.begin(), seeds.end(), row.observation.seed);
-    Series& series = by_seed[static_cast<size_t>(at - seeds.begin())];
-    series.mark = MarkOfSeed(seeds, row.observation.seed);
-    series.color = color;
-    series.mark_size = 2.4;
-    series.x.push_back(row.params);
-    series.y.push_back(row.loss);
-    series.hover.push_back(HoverOf(row));
-  }
-  if (budget.parabola.has_value() && span.hi > span.lo) {
-    Series line{.line = true, .dashed = budget.rejection.has_value(), .color = color, .line_width = 1};
-    if (in_legend) line.label = absl::StrCat("C = ", FormatFlops(budget.budget_flops));
-    line.hover.assign(41, absl::StrCat("C = ", FormatFlops(budget.budget_flops)));
-    for (int k = 0; k <= 40; ++k) {
-      const double params = span.lo / 1.08 * std::pow(span.hi / span.lo * 1.1664, k / 40.0);
-      line.x.push_back(params);
-      line.y.push_back(budget.parabola->LossAt(params));
-    }
-    figure->series.push_back(std::move(line));
-  }
-  for (Series& series : by_seed) {
-    if (!series.x.empty()) figure->series.push_back(std::move(series));
-  }
-}
-
-void AddMinimum(const IsoflopBudget& budget, const std::string& color, double level, Figure* figure) {
-  if (!budget.params_optimal.has_value() || !budget.loss_optimal.has_value()) return;
-  Series minimum{.mark = Glyph::kDiamond, .hollow = budget.rejection.has_value(), .color = color, .mark_size = 3.6};
-  // A minimum far outside must not stretch the axis.
-  minimum.ignored_by_range = budget.rejection.has_value();
-  minimum.x = {budget.params_optimal->value};
-  minimum.y = {budget.loss_optimal->value};
-  if (const Interval* interval = budget.params_optimal->At(level); interval != nullptr && !budget.rejection.has_value()) {
-    minimum.x_lo = {interval->lo};
-    minimum.x_hi = {interval->hi};
-  }
-  minimum.hover = {absl::StrCat("minimum at C = ", FormatFlops(budget.budget_flops), "<br>N* ",
-                                WithInterval(*budget.params_optimal, level, FormatCount),
-                                budget.rejection.has_value() ? "<br>rejected: " + ToString(budget.rejection->code) : "")};
-  figure->series.push_back(std::move(minimum));
-}
-
-}  // namespace
-
-std::optional<Figure> IsoflopFigure(const AnalysisResult& result) {
-  if (!result.isoflop.has_value() || result.isoflop->budgets.empty()) return std::nullopt;
-  Figure figure{.name = "fig09_isoflop", .number = "F9", .title = "IsoFLOP parabolas and their minima"};
-  figure.x = {.label = ParamsLabel(result), .scale = Scale::kLog};
-  figure.y = {.label = LossLabel(result)};
-  figure.height_inches = 4.4;
-  const std::vector<IsoflopBudget>& budgets = result.isoflop->budgets;
-  const double lo = budgets.front().budget_flops, hi = budgets.back().budget_flops, level = MainLevel(result);
-  const std::vector<int64_t> seeds = SeedsOf(result);
-  int points = 0;
-  bool has_interval = false;
-  // Many budgets, as a CSV may have, are told by a colour bar.
-  const bool in_legend = budgets.size() <= 12;
-  if (!in_legend) {
-    figure.color_lo = lo;
-    figure.color_hi = hi;
-  }
-  for (const IsoflopBudget& budget : budgets) {
-    AddBudget(result, budget, ColorOfBudget(budget.budget_flops, lo, hi), seeds, in_legend, &figure);
-    points += static_cast<int>(budget.rows.size());
-  }
-  for (const IsoflopBudget& budget : budgets) {
-    AddMinimum(budget, ColorOfBudget(budget.budget_flops, lo, hi), level, &figure);
-    has_interval = has_interval || (budget.params_optimal.has_value() && budget.params_optimal->At(level) != nullptr);
-  }
-  figure.caption = absl::StrCat("n = ", points, " in ", Plural(static_cast<int64_t>(budgets.size()), "budget"),
-                                ", least squares on log10 N. Diamonds: minima", has_interval ? absl::StrFormat(" with their %g %% intervals", level) : "",
-                                "; hollow, dashed: rejected (minimum at the edge, or no minimum).",
-                                seeds.size() > 1 ? " Mark: seed." : "");
-  return figure;
-}
-
 namespace {
 
 // What F10, F11 and F12 differ in.
@@ -216,7 +130,10 @@ std::vector<Figure> OptimumFigures(const AnalysisResult& result) {
     figure.y = {.label = view.of == ParamsOfPoint ? "N* [parameters]" : view.of == TokensOfPoint ? "D* [tokens]" : "tokens per parameter, D*/N*",
                 .scale = Scale::kLog};
     figure.height_inches = 3.8;
-    for (const Frontier& frontier : result.frontiers) AddFrontier(frontier, view, level, &figure);
+    // Approach 3 on top.
+    for (const Approach approach : {Approach::kEnvelope, Approach::kIsoflop, Approach::kParametric}) {
+      if (const Frontier* frontier = FrontierOf(result, approach)) AddFrontier(*frontier, view, level, &figure);
+    }
     AddMinima(result, view, &figure);
     const Frontier* anchor = FrontierOf(result, Approach::kParametric);
     AddReferences(result, view, anchor != nullptr ? *anchor : result.frontiers.front(), &figure);
@@ -231,51 +148,6 @@ std::vector<Figure> OptimumFigures(const AnalysisResult& result) {
     figures.push_back(std::move(figure));
   }
   return figures;
-}
-
-std::vector<Figure> FitFigures(const AnalysisResult& result) {
-  if (!result.parametric.has_value()) return {};
-  Figure predicted{.name = "fig13_predicted", .number = "F13", .title = "Predicted against observed loss"};
-  Figure residuals{.name = "fig14_residuals", .number = "F14", .title = "Residuals of the law"};
-  predicted.x = {.label = "predicted " + LossLabel(result)};
-  predicted.y = {.label = "observed " + LossLabel(result)};
-  residuals.x = {.label = FlopsLabel(result), .scale = Scale::kLog, .notation = Notation::kPower};
-  residuals.y = {.label = "ln L − ln predicted [%]"};
-  const Range flops = FlopsRange(result);
-  const std::vector<int64_t> seeds = SeedsOf(result);
-  Range losses{INFINITY, -INFINITY};
-  for (const int64_t seed : seeds) {
-    Series both{.mark = MarkOfSeed(seeds, seed), .color = kColorParametric, .mark_size = 2.4};
-    if (seeds.size() > 1 && seeds.size() <= 4) both.label = absl::StrCat("seed ", seed);
-    Series left = both, right = both;
-    for (const KeptRow& row : result.rows) {
-      if (row.observation.seed != seed || !row.predicted_loss.has_value() || !row.residual.has_value()) continue;
-      losses.lo = std::min({losses.lo, row.loss, *row.predicted_loss});
-      losses.hi = std::max({losses.hi, row.loss, *row.predicted_loss});
-      left.x.push_back(*row.predicted_loss);
-      left.y.push_back(row.loss);
-      left.hover.push_back(HoverOf(row));
-      right.x.push_back(row.flops);
-      right.y.push_back(100 * *row.residual);
-      right.hover.push_back(HoverOf(row));
-    }
-    if (left.x.empty()) continue;
-    predicted.series.push_back(std::move(left));
-    residuals.series.push_back(std::move(right));
-  }
-  if (predicted.series.empty()) return {};
-  Series diagonal{.x = {losses.lo, losses.hi}, .y = {losses.lo, losses.hi}, .line = true, .color = "#999999", .line_width = 0.8};
-  predicted.series.insert(predicted.series.begin(), diagonal);
-  Series zero{.x = {flops.lo, flops.hi}, .y = {0, 0}, .line = true, .color = "#999999", .line_width = 0.8};
-  residuals.series.insert(residuals.series.begin(), zero);
-  const double sigma = result.parametric->certificate.sigma;
-  predicted.caption = absl::StrCat(FitWords(result), ". On the line: observed as predicted.");
-  residuals.caption = absl::StrFormat("%s. Robust spread of the residuals (1.4826 median |r|): %.2f %%.", FitWords(result), 100 * sigma);
-  for (Figure* figure : {&predicted, &residuals}) {
-    figure->width_inches = 3.25;
-    figure->height_inches = 2.9;
-  }
-  return {std::move(predicted), std::move(residuals)};
 }
 
 }  // namespace isoflop

@@ -1,4 +1,4 @@
-// F1, the grid, and F2, the loss curves.
+// F1, the grid.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -14,14 +14,8 @@
 namespace isoflop {
 namespace {
 
-constexpr size_t kCurvePoints = 160;  // a curve, of at most 500
-
 double ParamsOf(const AnalysisResult& result, const ReportTrial& trial) {
   return static_cast<double>(ParamsUnder(result.options.count, trial.counts, trial.shape));
-}
-
-double FlopsOf(const AnalysisResult& result, const ReportTrial& trial) {
-  return result.options.flops == FlopsConvention::k6nd ? trial.flops_6nd : trial.flops_exact;
 }
 
 // The distinct planned budgets, rising; of the rows where nobody planned.
@@ -94,11 +88,13 @@ std::optional<Figure> GridFigure(const AnalysisResult& result, const ReportConte
   Figure figure{.name = "fig01_grid", .number = "F1", .title = "The grid: sizes and data of every trial"};
   figure.x = {.label = ParamsLabel(result), .scale = Scale::kLog};
   figure.y = {.label = "D [tokens]", .scale = Scale::kLog};
-  const Range flops = FlopsRange(result);
+  // Budgets that are still to come have their colour too.
+  Range flops = FlopsRange(result);
+  const std::vector<double> budgets = Budgets(result, context);
+  if (!budgets.empty()) flops = result.rows.empty() ? Range{budgets.front(), budgets.back()} : Range{std::min(flops.lo, budgets.front()), std::max(flops.hi, budgets.back())};
   AddGridPoints(result, context, flops, &figure);
   if (figure.series.empty()) return std::nullopt;
   // Lines of equal C behind the points; D = C / (6N) holds for 6ND only.
-  const std::vector<double> budgets = Budgets(result, context);
   std::vector<Series> lines;
   if (result.options.flops == FlopsConvention::k6nd && budgets.size() <= 12) {
     const Range x = RangeOf(figure, true);
@@ -115,104 +111,12 @@ std::optional<Figure> GridFigure(const AnalysisResult& result, const ReportConte
     }
   }
   figure.series.insert(figure.series.begin(), lines.begin(), lines.end());
-  if (flops.hi > flops.lo) {
-    figure.color_lo = flops.lo;
-    figure.color_hi = flops.hi;
-  }
+  SetColorBar(flops.lo, flops.hi, &figure);
   figure.caption = absl::StrCat(Plural(static_cast<int64_t>(result.rows.size()), "observation"), " in the fit, ",
                                 result.exclusions.size(), " not. Colour: C",
                                 lines.empty() ? "" : "; lines: equal C",
                                 "; seeds of a cell stand on one another; hollow: not in the fit.");
   return figure;
-}
-
-namespace {
-
-struct Curve {
-  std::vector<double> tokens{}, loss{};
-  double flops_per_token = 0, flops = 0;
-  bool is_eval = false;
-};
-
-// The evaluations where there are enough of them, else the training loss.
-std::optional<Curve> CurveOf(const std::vector<LossPoint>& points) {
-  Curve eval{.is_eval = true}, train;
-  for (const LossPoint& point : points) {
-    if (!point.loss_nats.has_value() || point.tokens <= 0) continue;
-    Curve& to = point.kind == LossKind::kEval ? eval : train;
-    to.tokens.push_back(static_cast<double>(point.tokens));
-    to.loss.push_back(*point.loss_nats);
-  }
-  Curve& best = eval.tokens.size() >= 4 || train.tokens.size() < 2 ? eval : train;
-  if (best.tokens.size() < 2) return std::nullopt;
-  ThinCurve(best.tokens, best.loss, kCurvePoints);
-  return best;
-}
-
-}  // namespace
-
-std::vector<Figure> CurveFigures(const AnalysisResult& result, const ReportContext& context) {
-  std::vector<Curve> curves;
-  const auto add = [&](const std::vector<LossPoint>& points, double flops, double tokens) {
-    std::optional<Curve> curve = CurveOf(points);
-    if (!curve.has_value() || !(flops > 0) || !(tokens > 0)) return;
-    curve->flops = flops;
-    curve->flops_per_token = flops / tokens;
-    curves.push_back(std::move(*curve));
-  };
-  if (!context.trials.empty()) {
-    for (const ReportTrial& trial : context.trials) {
-      if (!trial.is_trunk) add(trial.curve, FlopsOf(result, trial), trial.tokens_planned);
-    }
-  } else {
-    for (const KeptRow& row : result.rows) add(row.observation.curve, row.flops, row.tokens);
-  }
-  if (curves.empty()) return {};
-  double lo = INFINITY, hi = 0;
-  int evaluated = 0;
-  for (const Curve& curve : curves) {
-    lo = std::min(lo, curve.flops);
-    hi = std::max(hi, curve.flops);
-    evaluated += curve.is_eval ? 1 : 0;
-  }
-  std::vector<Figure> figures(2);
-  for (int f = 0; f < 2; ++f) {
-    Figure& figure = figures[static_cast<size_t>(f)];
-    const bool by_tokens = f == 0;
-    figure.name = by_tokens ? "fig02a_loss_tokens" : "fig02b_loss_flops";
-    figure.number = by_tokens ? "F2a" : "F2b";
-    figure.title = by_tokens ? "Loss while training, by tokens" : "Loss while training, by compute";
-    figure.x = {.label = by_tokens ? "tokens seen" : FlopsLabel(result),
-                .scale = Scale::kLog,
-                .notation = by_tokens ? Notation::kShort : Notation::kPower};
-    figure.y = {.label = "loss [nats/token]", .scale = Scale::kLog};
-    figure.legend = false;
-    figure.height_inches = 3.4;
-    for (const Curve& curve : curves) {
-      Series series{.y = curve.loss, .line = true, .color = ColorOfBudget(curve.flops, lo, hi), .line_width = 0.7};
-      for (const double tokens : curve.tokens) series.x.push_back(by_tokens ? tokens : tokens * curve.flops_per_token);
-      figure.series.push_back(std::move(series));
-    }
-    if (hi > lo) {
-      figure.color_lo = lo;
-      figure.color_hi = hi;
-    }
-    const std::string what = evaluated == static_cast<int>(curves.size()) ? "evaluation loss"
-                             : evaluated == 0                             ? "training loss"
-                                                                          : "evaluation or training loss";
-    figure.caption = absl::StrCat(Plural(static_cast<int64_t>(curves.size()), "trial"), ", ", what, "; colour: C at the end. ");
-    figure.caption += by_tokens ? "A branch begins where its trunk was left." : "The lower edge is the envelope of approach 1.";
-    if (!by_tokens && result.envelope.has_value() && !result.envelope->hull.empty()) {
-      Series hull{.label = "envelope", .line = true, .mark = Glyph::kCircle, .color = kColorInk};
-      for (const EnvelopePoint& point : result.envelope->hull) {
-        hull.x.push_back(point.flops);
-        hull.y.push_back(point.loss);
-      }
-      figure.series.push_back(std::move(hull));
-      figure.legend = true;
-    }
-  }
-  return figures;
 }
 
 }  // namespace isoflop

@@ -14,11 +14,17 @@ namespace {
 
 std::string E(const std::string& text) { return EscapeXml(text); }
 
-// Prose: `code` between backticks, and an exponent behind "^" raised.
+// Prose: `code` between backticks, **bold**, and an exponent behind "^" raised.
 std::string Prose(const std::string& text) {
   std::string out;
-  bool in_code = false;
+  bool in_code = false, in_bold = false;
   for (size_t i = 0; i < text.size(); ++i) {
+    if (!in_code && text.compare(i, 2, "**") == 0 && (in_bold || text.find("**", i + 2) != std::string::npos)) {
+      out += in_bold ? "</strong>" : "<strong>";
+      in_bold = !in_bold;
+      ++i;
+      continue;
+    }
     if (text[i] == '`' && (in_code || text.find('`', i + 1) != std::string::npos)) {
       out += in_code ? "</code>" : "<code>";
       in_code = !in_code;
@@ -92,6 +98,8 @@ std::string SectionHtml(const ReportSection& section, size_t number) {
         if (IsNarrow(block) && b + 1 < section.blocks.size() && IsNarrow(section.blocks[b + 1])) {
           absl::StrAppend(&out, "<div class=\"pair\">\n", FigureHtml(block.figure), FigureHtml(section.blocks[b + 1].figure), "</div>\n");
           ++b;
+        } else if (IsNarrow(block)) {
+          absl::StrAppend(&out, "<div class=\"pair\">\n", FigureHtml(block.figure), "</div>\n");  // not blown up
         } else {
           out += FigureHtml(block.figure);
         }

@@ -74,25 +74,29 @@ json ErrorBar(const std::vector<double>& at, const std::vector<double>& lo, cons
           {"thickness", 1.2}, {"width", 3},         {"color", color}};
 }
 
-void AddSeries(const Series& series, size_t index, json* data) {
+bool HasInterval(const Series& series) { return !series.x.empty() && series.lo.size() == series.x.size() && series.hi.size() == series.x.size(); }
+
+// Bands below all lines, as in the SVG.
+void AddBand(const Series& series, size_t index, json* data) {
+  if (!HasInterval(series) || series.mark != Glyph::kNone) return;
   const std::string group = absl::StrCat("s", index);
-  const bool has_interval = !series.x.empty() && series.lo.size() == series.x.size() && series.hi.size() == series.x.size();
-  const bool is_band = has_interval && series.mark == Glyph::kNone;
-  if (is_band) {
-    json lower = {{"type", "scatter"},    {"mode", "lines"},        {"x", Numbers(series.x)}, {"y", Numbers(series.lo)},
-                  {"hoverinfo", "skip"},  {"line", {{"width", 0}}}, {"showlegend", false},    {"legendgroup", group}};
-    json upper = lower;
-    upper["y"] = Numbers(series.hi);
-    upper["fill"] = "tonexty";
-    upper["fillcolor"] = Translucent(series.color);
-    if (!series.line && !series.label.empty()) {
-      upper["name"] = series.label;
-      upper["showlegend"] = true;
-    }
-    data->push_back(std::move(lower));
-    data->push_back(std::move(upper));
-    if (!series.line) return;
+  json lower = {{"type", "scatter"},    {"mode", "lines"},        {"x", Numbers(series.x)}, {"y", Numbers(series.lo)},
+                {"hoverinfo", "skip"},  {"line", {{"width", 0}}}, {"showlegend", false},    {"legendgroup", group}};
+  json upper = lower;
+  upper["y"] = Numbers(series.hi);
+  upper["fill"] = "tonexty";
+  upper["fillcolor"] = Translucent(series.color);
+  if (!series.line && !series.label.empty()) {
+    upper["name"] = series.label;
+    upper["showlegend"] = true;
   }
+  data->push_back(std::move(lower));
+  data->push_back(std::move(upper));
+}
+
+void AddSeries(const Series& series, size_t index, json* data) {
+  if (HasInterval(series) && series.mark == Glyph::kNone && !series.line) return;  // a band alone
+  const std::string group = absl::StrCat("s", index);
   json trace = {{"type", "scatter"},
                 {"x", Numbers(series.x)},
                 {"y", Numbers(series.y)},
@@ -103,7 +107,7 @@ void AddSeries(const Series& series, size_t index, json* data) {
   if (series.line) trace["line"] = {{"color", series.color}, {"width", series.line_width * 1.4}, {"dash", Dash(series)}};
   if (series.mark != Glyph::kNone) {
     trace["marker"] = Marker(series, 2.6);
-    if (has_interval) trace["error_y"] = ErrorBar(series.y, series.lo, series.hi, series.color);
+    if (HasInterval(series)) trace["error_y"] = ErrorBar(series.y, series.lo, series.hi, series.color);
     if (series.x_lo.size() == series.x.size() && series.x_hi.size() == series.x.size() && !series.x.empty()) {
       trace["error_x"] = ErrorBar(series.x, series.x_lo, series.x_hi, series.color);
     }
@@ -279,6 +283,7 @@ std::string RenderPlotly(const Figure& figure) {
     layout["legend"]["y"] = -0.01;
   } else {
     if (figure.field.has_value()) AddContours(figure, &data);
+    for (size_t s = 0; s < figure.series.size(); ++s) AddBand(figure.series[s], s, &data);
     for (size_t s = 0; s < figure.series.size(); ++s) AddSeries(figure.series[s], s, &data);
     if (figure.color_lo.has_value() && figure.color_hi.value_or(0) > *figure.color_lo) AddColorBar(figure, &data);
     const Range x = RangeOf(figure, true), y = RangeOf(figure, false);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "analysis/report/references.h"
 #include "analysis/report/report_parts.h"
 #include "study/format.h"
 
@@ -17,11 +18,20 @@ Block TextBlock(std::string text) {
   return block;
 }
 
+Block TableBlock(Table table) {
+  Block block;
+  block.kind = Block::Kind::kTable;
+  block.table = std::move(table);
+  return block;
+}
+
 // Sections are filled by appending what there is.
 class SectionBuilder {
  public:
   SectionBuilder(std::string id, std::string title) : section_{std::move(id), std::move(title), {}} {}
-  void Text(std::string text) { section_.blocks.push_back(TextBlock(std::move(text))); }
+  void Text(std::string text) {
+    if (!text.empty()) section_.blocks.push_back(TextBlock(std::move(text)));
+  }
   void Code(std::string title, std::string text) {
     Block block;
     block.kind = Block::Kind::kCode;
@@ -38,10 +48,11 @@ class SectionBuilder {
   }
   void Add(std::optional<Table> table) {
     if (!table.has_value()) return;
-    Block block;
-    block.kind = Block::Kind::kTable;
-    block.table = std::move(*table);
-    section_.blocks.push_back(std::move(block));
+    section_.blocks.push_back(TableBlock(std::move(*table)));
+  }
+  template <typename T>
+  void AddAll(std::vector<T> blocks) {
+    for (T& block : blocks) Add(std::optional<T>(std::move(block)));
   }
   bool empty() const { return section_.blocks.empty(); }
   ReportSection Take() { return std::move(section_); }
@@ -94,6 +105,27 @@ ReportSection Setup(const AnalysisResult& result, const ReportContext& context) 
   return section.Take();
 }
 
+ReportSection Training(const AnalysisResult& result, const ReportContext& context) {
+  SectionBuilder section("training", "Training");
+  section.AddAll(CurveFigures(result, context));
+  section.Add(FinalLossFigure(result));
+  section.Add(SeedNoiseFigure(result));
+  return section.Take();
+}
+
+ReportSection Isoflop(const AnalysisResult& result) {
+  SectionBuilder section("isoflop", "IsoFLOP");
+  section.Add(IsoflopFigure(result));
+  section.Add(BudgetsTable(result));
+  return section.Take();
+}
+
+ReportSection Sensitivity(const AnalysisResult& result) {
+  SectionBuilder section("sensitivity", "Sensitivity");
+  section.Add(SensitivityTable(result));
+  return section.Take();
+}
+
 ReportSection Surface(const AnalysisResult& result) {
   SectionBuilder section("surface", "Loss surface");
   section.Add(ContourFigure(result));
@@ -107,27 +139,52 @@ ReportSection Surface(const AnalysisResult& result) {
 ReportSection Optimum(const AnalysisResult& result) {
   SectionBuilder section("optimum", "Compute-optimal size and data");
   if (!result.frontiers.empty()) {
-    section.Text("N* and D* minimise the fitted loss at C; the direction comes from the fit. Hoffmann et al. (2022, Chinchilla) found D of about 20 N: "
+    section.Text("N* and D* minimise the fitted loss at C; the direction comes from the fit. Hoffmann et al. 2022 (Chinchilla) found D of about 20 N: "
                  "about twenty tokens per parameter. Some course notes write N = 20 D, which is the inverse and wrong by a factor of 400.");
   }
-  for (Figure& figure : OptimumFigures(result)) section.Add(std::move(figure));
+  section.AddAll(OptimumFigures(result));
   section.Add(ExponentsTable(result));
+  section.Add(ConventionsTable(result));
+  section.AddAll(AgreementTables(result));
   section.Add(OptimalTable(result));
+  section.Add(OptimalBcaTable(result));
+  section.Text(DataExhaustedSentence(result));
   section.Add(EfficiencyTable(result));
+  section.Add(OvertrainingTable(result));
+  section.Add(InferenceTable(result));
+  section.Add(RepeatedDataTable(result));
   if (section.empty()) section.Text("Without a law there is no optimum to give.");
   return section.Take();
 }
 
 ReportSection FitSection(const AnalysisResult& result) {
   SectionBuilder section("fit", "The fit");
-  for (Table& table : FitTables(result)) section.Add(std::move(table));
-  for (Figure& figure : FitFigures(result)) section.Add(std::move(figure));
-  if (section.empty() && result.parametric_refusal.has_value()) {
+  section.AddAll(FitTables(result));
+  section.AddAll(FitFigures(result));
+  section.AddAll(DrawFigures(result));
+  section.Add(ProfileFigure(result));
+  section.AddAll(UncertaintyTables(result));
+  if (!result.parametric.has_value() && result.parametric_refusal.has_value()) {
     section.Text(absl::StrCat("Refused, ", ToString(result.parametric_refusal->code), ": ", result.parametric_refusal->message));
     if (!result.parametric_refusal->cure.empty()) section.Text(absl::StrCat("Cure: ", result.parametric_refusal->cure));
   } else if (section.empty()) {
     section.Text("No fit was made.");
   }
+  return section.Take();
+}
+
+std::string RefusedSentence(const char* what, const Refusal& refusal) {
+  return absl::StrCat(what, " refused, ", ToString(refusal.code), ": ", refusal.message, refusal.cure.empty() ? "" : absl::StrCat(". Cure: ", refusal.cure));
+}
+
+ReportSection HoldoutSection(const AnalysisResult& result) {
+  SectionBuilder section("holdout", "Hold-out and next trials");
+  if (result.holdout.has_value() && result.holdout->refusal.has_value()) section.Text(RefusedSentence("Hold-out", *result.holdout->refusal));
+  section.AddAll(HoldoutFigures(result));
+  section.AddAll(HoldoutTables(result));
+  if (result.design.has_value() && result.design->refusal.has_value()) section.Text(RefusedSentence("Next trials", *result.design->refusal));
+  section.Text(DesignSentence(result));
+  section.Add(DesignTable(result));
   return section.Take();
 }
 
@@ -178,18 +235,19 @@ Report BuildReport(const AnalysisResult& result, const ReportContext& context) {
   for (const Warning& warning : result.warnings) report.warnings.push_back({ToString(warning.code), warning.message, CureOf(warning.code)});
   report.analysis_json = AnalysisJson(result);
 
-  report.sections.push_back(Setup(result, context));
-  SectionBuilder training("training", "Training");
-  for (Figure& figure : CurveFigures(result, context)) training.Add(std::move(figure));
-  if (!training.empty()) report.sections.push_back(training.Take());
-  report.sections.push_back(Surface(result));
-  SectionBuilder isoflop("isoflop", "IsoFLOP");
-  isoflop.Add(IsoflopFigure(result));
-  isoflop.Add(BudgetsTable(result));
-  if (!isoflop.empty()) report.sections.push_back(isoflop.Take());
-  report.sections.push_back(Optimum(result));
-  report.sections.push_back(FitSection(result));
-  report.sections.push_back(Appendix(result, context));
+  const auto add = [&](ReportSection section) {
+    if (!section.blocks.empty()) report.sections.push_back(std::move(section));
+  };
+  add(Setup(result, context));
+  add(Training(result, context));
+  add(Surface(result));
+  add(Isoflop(result));
+  add(Optimum(result));
+  add(FitSection(result));
+  add(HoldoutSection(result));
+  add(Sensitivity(result));
+  add(Appendix(result, context));
+  if (std::optional<Table> references = ReferencesTable(report)) report.sections.back().blocks.push_back(TableBlock(std::move(*references)));
   RoundNumbers(&report);
   return report;
 }

@@ -129,7 +129,7 @@ struct Report {
   std::string description;
   std::string program_version;
   std::vector<Fact> facts;             // under the title
-  std::vector<std::string> verdict;    // sentences; the first is the headline
+  std::vector<std::string> verdict;    // sentences; the first is the headline; **bold**
   std::vector<ReportNote> refusals;    // what could not be given, and the cure
   std::vector<ReportNote> warnings;
   std::vector<ReportSection> sections;
@@ -167,7 +167,9 @@ std::string RenderJson(const Report& report);
 absl::StatusOr<Report> ParseReportJson(const std::string& json);
 
 std::string RenderTableCsv(const Table& table);
-std::string RenderTableLatex(const Table& table);  // booktabs
+// booktabs; longtable from 40 rows on. What the caption cites stands in a comment,
+// by its key in references.bib.
+std::string RenderTableLatex(const Table& table);
 
 // --- files ------------------------------------------------------------------------------
 
@@ -184,7 +186,7 @@ struct WrittenReport {
   bool converted = false;  // PDF and PNG were made
 };
 
-// report.{html,md,json}, figures/NAME.{svg,csv[,pdf,png]}, tables/NAME.{csv,tex}
+// report.{html,md,json}, references.bib, figures/NAME.{svg,csv[,pdf,png]}, tables/NAME.{csv,tex}
 // into `directory`, which is made; files of an older report are replaced.
 // Unavailable: a file could not be written, with its name.
 absl::StatusOr<WrittenReport> WriteReport(const Report& report, const std::string& directory,

@@ -30,9 +30,17 @@ std::string LossLabel(const AnalysisResult& result);
 std::string ParamsLabel(const AnalysisResult& result);
 std::string FlopsLabel(const AnalysisResult& result);
 std::string CountWords(const AnalysisResult& result);  // "non-embedding + head"
+std::string CountWords(CountConvention count);
+std::string FlopsWords(FlopsConvention flops);  // "6ND" or "by architecture"
+std::string FormText(LawForm form);             // "L = E + A N^-alpha + B D^-beta"
+// The BCa interval at `level` percent, or nullptr.
+const Interval* BcaAt(const Estimate& estimate, double level);
 // "n = 46, huber(0.001) on log loss": what stands in captions.
 std::string FitWords(const AnalysisResult& result);
-// The verdict box: the first sentence is its headline.
+
+// --- verdict.cc -------------------------------------------------------------------------
+
+// The verdict box: the first sentence is its headline. **Bold** is marked so.
 std::vector<std::string> VerdictSentences(const AnalysisResult& result, const ReportContext& context);
 std::vector<ReportNote> RefusalNotes(const AnalysisResult& result);
 // The cure that goes with a warning, empty where the message says all.
@@ -64,6 +72,8 @@ std::string HoverOf(const KeptRow& row);
 
 std::optional<Figure> GridFigure(const AnalysisResult& result, const ReportContext& context);          // F1
 std::vector<Figure> CurveFigures(const AnalysisResult& result, const ReportContext& context);          // F2a, F2b
+std::optional<Figure> FinalLossFigure(const AnalysisResult& result);                                   // F3
+std::optional<Figure> SeedNoiseFigure(const AnalysisResult& result);                                   // F4
 std::optional<Figure> ContourFigure(const AnalysisResult& result);                                     // F5
 std::optional<Figure> SurfaceFigure(const AnalysisResult& result);                                     // F6
 std::optional<Figure> LossBySizeFigure(const AnalysisResult& result);                                  // F7
@@ -71,6 +81,9 @@ std::optional<Figure> LossByTokensFigure(const AnalysisResult& result);         
 std::optional<Figure> IsoflopFigure(const AnalysisResult& result);                                     // F9
 std::vector<Figure> OptimumFigures(const AnalysisResult& result);                                      // F10-F12
 std::vector<Figure> FitFigures(const AnalysisResult& result);                                          // F13, F14
+std::vector<Figure> DrawFigures(const AnalysisResult& result);                                         // F15a, F15b
+std::optional<Figure> ProfileFigure(const AnalysisResult& result);                                     // F16
+std::vector<Figure> HoldoutFigures(const AnalysisResult& result);                                      // F17a, F17b
 
 // --- tables ------------------------------------------------------------------------------------
 
@@ -79,9 +92,22 @@ std::optional<Table> RecipeTable(const ReportContext& context);                 
 std::optional<Table> DataTable(const AnalysisResult& result, const ReportContext& context);    // T3
 std::optional<Table> BudgetsTable(const AnalysisResult& result);                               // T4
 std::optional<Table> ExponentsTable(const AnalysisResult& result);                             // T5
+std::optional<Table> ConventionsTable(const AnalysisResult& result);                           // T5b
 std::optional<Table> OptimalTable(const AnalysisResult& result);                               // T6
+std::optional<Table> OptimalBcaTable(const AnalysisResult& result);                            // T6b
 std::optional<Table> EfficiencyTable(const AnalysisResult& result);                            // T7
+std::optional<Table> OvertrainingTable(const AnalysisResult& result);                          // T7b
+std::optional<Table> InferenceTable(const AnalysisResult& result);                             // T7c
+std::optional<Table> RepeatedDataTable(const AnalysisResult& result);                          // T7d
+std::string DataExhaustedSentence(const AnalysisResult& result);
 std::vector<Table> FitTables(const AnalysisResult& result);  // T8: parameters, correlation, certificate
+// T8d-T8i: noise and lack of fit, coverage, profiles, forms, nested tests, influence.
+std::vector<Table> UncertaintyTables(const AnalysisResult& result);
+std::vector<Table> AgreementTables(const AnalysisResult& result);  // differences, costs, causes
+std::vector<Table> HoldoutTables(const AnalysisResult& result);    // by distance, the largest budget
+std::optional<Table> SensitivityTable(const AnalysisResult& result);                           // T9
+std::optional<Table> DesignTable(const AnalysisResult& result);
+std::string DesignSentence(const AnalysisResult& result);
 Table ChecklistTable(const AnalysisResult& result, const ReportContext& context);
 std::optional<Table> ExclusionsTable(const AnalysisResult& result);
 std::optional<Table> TrialsTable(const AnalysisResult& result, const ReportContext& context);

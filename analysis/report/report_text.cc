@@ -35,12 +35,36 @@ std::string LossLabel(const AnalysisResult& result) {
   return result.options.spec.loss == LossUnit::kNats ? "loss [nats/token]" : "loss [bits/byte]";
 }
 
-std::string CountWords(const AnalysisResult& result) {
-  if (!result.count_known) return "convention unknown";
-  switch (result.options.count) {
+std::string CountWords(CountConvention count) {
+  switch (count) {
     case CountConvention::kTotal: return "total";
     case CountConvention::kNonEmbedding: return "non-embedding";
     case CountConvention::kNonEmbeddingPlusHead: return "non-embedding + head";
+  }
+  return "";
+}
+
+std::string CountWords(const AnalysisResult& result) {
+  return result.count_known ? CountWords(result.options.count) : "convention unknown";
+}
+
+std::string FlopsWords(FlopsConvention flops) { return flops == FlopsConvention::k6nd ? "6ND" : "by architecture"; }
+
+const Interval* BcaAt(const Estimate& estimate, double level) {
+  for (const Interval& interval : estimate.bca) {
+    if (interval.level == level) return &interval;
+  }
+  return nullptr;
+}
+
+std::string FormText(LawForm form) {
+  switch (form) {
+    case LawForm::kChinchilla: return "L = E + A N^-alpha + B D^-beta";
+    case LawForm::kTied: return "L = E + A N^-alpha + B D^-alpha";
+    case LawForm::kGadre: return "L = E + A N^-alpha + B D^-alpha, tied in other coordinates (Gadre et al. 2024)";
+    case LawForm::kKaplan: return "L = (A N^-alpha + B D^-1)^kappa (Kaplan et al. 2020)";
+    case LawForm::kMultiplicative: return "L = E + A N^-alpha D^-beta";
+    case LawForm::kDataConstrained: return "L = E + A N'^-alpha + B D'^-beta, data-constrained (Muennighoff et al. 2023)";
   }
   return "";
 }
@@ -54,109 +78,6 @@ std::string FlopsLabel(const AnalysisResult& result) {
 std::string FitWords(const AnalysisResult& result) {
   if (!result.parametric.has_value()) return absl::StrCat("n = ", result.rows.size());
   return absl::StrCat("n = ", result.rows.size(), ", ", result.parametric->certificate.objective);
-}
-
-namespace {
-
-// "compatible with Hoffmann, not with Kaplan": a published exponent lies in the
-// interval of a, or not.
-std::string Compatibility(const Estimate& a, double level) {
-  const Interval* interval = a.At(level);
-  if (interval == nullptr) return "";
-  const auto holds = [&](std::initializer_list<double> values) {
-    return std::any_of(values.begin(), values.end(), [&](double v) { return interval->lo <= v && v <= interval->hi; });
-  };
-  const bool hoffmann = holds({0.50, 0.49, 0.46}), kaplan = holds({0.73});
-  if (hoffmann && kaplan) return "compatible with Hoffmann (0.46–0.50) and with Kaplan (0.73)";
-  if (hoffmann) return "compatible with Hoffmann (0.46–0.50), not with Kaplan (0.73)";
-  if (kaplan) return "compatible with Kaplan (0.73), not with Hoffmann (0.46–0.50)";
-  return "compatible neither with Hoffmann (0.46–0.50) nor with Kaplan (0.73)";
-}
-
-// How far the trials are, empty when all have ended or none are known.
-std::string ProgressSentence(const ReportContext& context) {
-  int done = 0, all = 0, open = 0;
-  for (const ReportTrial& trial : context.trials) {
-    if (trial.is_trunk) continue;
-    ++all;
-    done += trial.state == TrialState::kCompleted ? 1 : 0;
-    open += IsFinal(trial.state) ? 0 : 1;
-  }
-  if (open == 0) return "";
-  return absl::StrCat("The study has not ended: ", done, " of ", Plural(all, "observation"), " are in.");
-}
-
-std::string IsoflopSentence(const AnalysisResult& result, double level) {
-  if (!result.isoflop.has_value()) return "";
-  const IsoflopFit& fit = *result.isoflop;
-  if (!fit.params_law.has_value()) return "";
-  return absl::StrCat("Approach 2 (", fit.accepted, " of ", Plural(static_cast<int64_t>(fit.budgets.size()), "IsoFLOP budget"), "): N* grows as C^", WithInterval(fit.params_law->exponent, level, FormatExponent), ".");
-}
-
-}  // namespace
-
-std::vector<std::string> VerdictSentences(const AnalysisResult& result, const ReportContext& context) {
-  const double level = MainLevel(result);
-  std::vector<std::string> out;
-  if (result.parametric.has_value()) {
-    const Estimate& a = result.parametric->a;
-    const std::string how = LevelAndMethod(a, level), compatible = Compatibility(a, level);
-    out.push_back(absl::StrCat("N* grows as C^", WithInterval(a, level, FormatExponent), how.empty() ? "" : absl::StrCat(" (", how, ")"),
-                               compatible.empty() ? "" : "; " + compatible, "."));
-  } else if (result.isoflop.has_value() && result.isoflop->params_law.has_value()) {
-    const Estimate& a = result.isoflop->params_law->exponent;
-    out.push_back(absl::StrCat("N* grows as C^", WithInterval(a, level, FormatExponent), " by approach 2 alone."));
-  } else {
-    out.push_back("No law yet: the observations do not carry a fit.");
-  }
-  if (std::string progress = ProgressSentence(context); !progress.empty()) out.push_back(progress);
-  if (result.parametric.has_value()) {
-    if (std::string isoflop = IsoflopSentence(result, level); !isoflop.empty()) out.push_back(isoflop);
-  }
-  if (result.agreement.has_value()) {
-    out.push_back(absl::StrCat("The approaches ", ToString(result.agreement->verdict),
-                               result.agreement->reason.empty() ? "." : absl::StrCat(": ", result.agreement->reason, ".")));
-  }
-  // The ratio at the largest budget that was trained: what the study itself saw.
-  if (const Frontier* frontier = FrontierOf(result, Approach::kParametric); frontier != nullptr && !frontier->points.empty()) {
-    const FrontierPoint* nearest = &frontier->points.front();
-    for (const FrontierPoint& point : frontier->points) {
-      if (std::abs(point.log10_over_max) < std::abs(nearest->log10_over_max)) nearest = &point;
-    }
-    out.push_back(absl::StrCat("At ", FormatFlops(nearest->budget_flops), " FLOPs ",
-                               WithInterval(nearest->tokens_per_parameter, level, FormatRatio),
-                               " tokens per parameter are best: N* ", WithInterval(nearest->params, level, FormatCount), ", D* ",
-                               WithInterval(nearest->tokens, level, FormatTokens), "."));
-  }
-  if (result.holdout.has_value() && result.holdout->demonstrated_decades > 0) {
-    out.push_back(absl::StrFormat("Demonstrated to %.3gx the largest training budget.", std::pow(10, result.holdout->demonstrated_decades)));
-  } else if (result.max_flops > 0) {
-    out.push_back(absl::StrCat("Everything beyond the largest budget kept, ", FormatFlops(result.max_flops), " FLOPs, is extrapolated."));
-  }
-  return out;
-}
-
-std::vector<ReportNote> RefusalNotes(const AnalysisResult& result) {
-  std::vector<ReportNote> notes;
-  const auto add = [&](const std::string& where, const Refusal& refusal) {
-    notes.push_back({ToString(refusal.code), absl::StrCat(where, ": ", refusal.message), refusal.cure});
-  };
-  if (result.parametric_refusal.has_value()) add("Approach 3", *result.parametric_refusal);
-  if (result.isoflop.has_value() && result.isoflop->refusal.has_value()) add("Approach 2", *result.isoflop->refusal);
-  if (result.envelope.has_value() && result.envelope->refusal.has_value()) add("Approach 1", *result.envelope->refusal);
-  return notes;
-}
-
-std::string CureOf(Code code) {
-  switch (code) {
-    case Code::kConventionUnknown: return "--column params_total=... names the count";
-    case Code::kTokensDerived: return "give the tokens as a column: errors of D and N are tied now";
-    case Code::kFewClusters: return "more runs: add seeds, sizes or budgets to the study";
-    case Code::kNoiseUnknown: return "add `seeds: [1, 2]` or `replicates:` to the study";
-    case Code::kMinimumAtEdge: return "widen `grid.spread` or move `grid.center`";
-    case Code::kTooFewPoints: return "more sizes in that budget";
-    default: return "";
-  }
 }
 
 const char* ColorOf(Approach approach) {

@@ -65,6 +65,8 @@ std::string ContourBody(const Figure& figure, const Frame& frame) {
 }
 
 std::string BandBody(const Series& series, const Frame& frame) {
+  const bool has_interval = !series.x.empty() && series.lo.size() == series.x.size() && series.hi.size() == series.x.size();
+  if (!has_interval || series.mark != Glyph::kNone) return "";
   std::string up, down;
   for (size_t i = 0; i < series.x.size(); ++i) {
     const double x = frame.X(series.x[i]), low = frame.Y(series.lo[i]), high = frame.Y(series.hi[i]);
@@ -98,8 +100,6 @@ std::string ErrorBars(const Series& series, const Frame& frame) {
 
 std::string SeriesBody(const Series& series, const Frame& frame) {
   std::string out;
-  const bool has_interval = !series.x.empty() && series.lo.size() == series.x.size() && series.hi.size() == series.x.size();
-  if (has_interval && series.mark == Glyph::kNone) out += BandBody(series, frame);
   if (series.line) {
     std::string path;
     bool pen_up = true;
@@ -176,6 +176,8 @@ std::string PlotBody(const Figure& figure, double width, double height) {
                   "\"/></clipPath>\n");
   if (figure.field.has_value()) out += ContourBody(figure, frame);
   absl::StrAppend(&out, "<g clip-path=\"url(#clip-", name, ")\">\n");
+  // Bands below all lines: one approach's must not veil another's.
+  for (const Series& series : figure.series) out += BandBody(series, frame);
   for (const Series& series : figure.series) out += SeriesBody(series, frame);
   absl::StrAppend(&out, "</g>\n<rect x=\"", SvgNumber(frame.left), "\" y=\"", SvgNumber(frame.top), "\" width=\"",
                   SvgNumber(frame.width), "\" height=\"", SvgNumber(frame.height),

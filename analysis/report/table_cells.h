@@ -15,7 +15,11 @@ using NumberFormat = std::string (*)(double);
 
 Cell TextCell(const std::string& text);
 Cell WholeCell(int64_t value);  // "–" for 0: not known
+Cell MissingCell();            // "–", empty in the CSV
 Cell NumberCell(double value, NumberFormat format);
+Cell NumberCell(const std::optional<double>& value, NumberFormat format);
+Cell SignedCell(double value, int decimals);   // "+0.012"
+Cell PercentCell(double fraction, int digits);  // CSV holds percent too: the column's key says so
 // The value with its interval; CSV holds the value (intervals stand in the JSON).
 Cell EstimateCell(const Estimate& estimate, double level, NumberFormat format);
 Cell EstimateCell(const std::optional<Estimate>& estimate, double level, NumberFormat format);

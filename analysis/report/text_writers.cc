@@ -1,8 +1,10 @@
-// Markdown, and tables as CSV and LaTeX.
-#include <algorithm>
+// Markdown, and tables as CSV.
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "analysis/report/report.h"
 
 namespace isoflop {
@@ -20,22 +22,26 @@ std::string TableMarkdown(const Table& table) {
   out += "\n";
   for (const std::vector<Cell>& row : table.rows) {
     out += "|";
-    for (const Cell& cell : row) absl::StrAppend(&out, " ", Md(cell.text), " |");
+    // Markdown has no grey.
+    for (const Cell& cell : row) absl::StrAppend(&out, cell.dim && !cell.text.empty() ? absl::StrCat(" *", Md(cell.text), "*") : absl::StrCat(" ", Md(cell.text)), " |");
     out += "\n";
   }
   if (!table.caption.empty()) absl::StrAppend(&out, "\n", Md(table.caption), "\n");
   return out + "\n";
 }
 
+// A sentence of the verdict: **bold** stays bold.
+std::string MdSentence(const std::string& text) {
+  const std::vector<std::string> parts = absl::StrSplit(text, "**");
+  if (parts.size() % 2 == 0) return Md(text);  // not in pairs
+  std::string out;
+  for (size_t i = 0; i < parts.size(); ++i) absl::StrAppend(&out, i == 0 ? "" : "**", Md(parts[i]));
+  return out;
+}
+
 std::string CsvField(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
-}
-
-std::string Tex(const std::string& text) {
-  return absl::StrReplaceAll(text, {{"\\", "\\textbackslash{}"}, {"{", "\\{"}, {"}", "\\}"}, {"$", "\\$"}, {"&", "\\&"}, {"%", "\\%"}, {"#", "\\#"},
-                                    {"_", "\\_"}, {"^", "\\^{}"}, {"~", "\\~{}"}, {"–", "--"}, {"−", "$-$"}, {"<", "\\textless{}"}, {">", "\\textgreater{}"},
-                                    {"☑", "$\\boxtimes$"}, {"☐", "$\\square$"}, {"\n", " "}});
 }
 
 }  // namespace
@@ -46,7 +52,7 @@ std::string RenderMarkdown(const Report& report) {
   for (const auto& [label, text] : report.facts) absl::StrAppend(&out, "- ", Md(label), ": ", Md(text), "\n");
   out += "\n## Verdict\n\n";
   for (size_t i = 0; i < report.verdict.size(); ++i) {
-    absl::StrAppend(&out, i == 0 ? "**" : "", Md(report.verdict[i]), i == 0 ? "**\n\n" : "\n");
+    absl::StrAppend(&out, i == 0 ? "**" : "", i == 0 ? Md(report.verdict[i]) : MdSentence(report.verdict[i]), i == 0 ? "**\n\n" : "\n");
   }
   out += "\n";
   for (const auto* notes : {&report.refusals, &report.warnings}) {
@@ -85,20 +91,6 @@ std::string RenderTableCsv(const Table& table) {
     out += "\n";
   }
   return out;
-}
-
-std::string RenderTableLatex(const Table& table) {
-  std::string columns;
-  for (const Column& column : table.columns) columns += column.numeric ? "r" : "l";
-  std::string out = absl::StrCat("% needs \\usepackage{booktabs}; checklist: amssymb\n\\begin{table}\n\\centering\n\\caption{", Tex(table.title), ". ", Tex(table.caption),
-                                 "}\n\\begin{tabular}{", columns, "}\n\\toprule\n");
-  for (size_t c = 0; c < table.columns.size(); ++c) absl::StrAppend(&out, c == 0 ? "" : " & ", Tex(table.columns[c].label));
-  out += " \\\\\n\\midrule\n";
-  for (const std::vector<Cell>& row : table.rows) {
-    for (size_t c = 0; c < row.size(); ++c) absl::StrAppend(&out, c == 0 ? "" : " & ", Tex(row[c].text));
-    out += " \\\\\n";
-  }
-  return out + "\\bottomrule\n\\end{tabular}\n\\end{table}\n";
 }
 
 }  // namespace isoflop

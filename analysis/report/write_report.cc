@@ -9,11 +9,14 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "analysis/report/embedded_files.h"
+#include "analysis/report/references.h"
 #include "analysis/report/report.h"
 #include "analysis/report/svg_writer.h"
 #include "study/status_macros.h"
@@ -57,8 +60,16 @@ bool ConvertSvg(const fs::path& svg, const fs::path& out, const char* format, co
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  // Without it a PDF carries the time at which it was made.
+  std::string epoch = "SOURCE_DATE_EPOCH=0";
+  std::vector<char*> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (!absl::StartsWith(*variable, "SOURCE_DATE_EPOCH=")) environment.push_back(*variable);
+  }
+  environment.push_back(epoch.data());
+  environment.push_back(nullptr);
   pid_t child = 0;
-  const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, const_cast<char* const*>(argv), environ);
+  const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, const_cast<char* const*>(argv), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) return false;
   int status = 0;
@@ -93,6 +104,7 @@ absl::StatusOr<WrittenReport> WriteReport(const Report& report, const std::strin
   ISOFLOP_RETURN_IF_ERROR(WriteFile(written.html_path, html));
   ISOFLOP_RETURN_IF_ERROR(WriteFile(root / "report.md", RenderMarkdown(report)));
   ISOFLOP_RETURN_IF_ERROR(WriteFile(root / "report.json", RenderJson(report)));
+  ISOFLOP_RETURN_IF_ERROR(WriteFile(root / "references.bib", ReferencesBib()));
   bool converts = options.convert;
   for (const Figure* figure : report.Figures()) {
     const fs::path svg = figures / (figure->name + ".svg");

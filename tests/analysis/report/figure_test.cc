@@ -33,6 +33,20 @@ TEST(ViridisTest, EndsAreThoseOfTheScale) {
   EXPECT_EQ(Viridis(-3), Viridis(0));
 }
 
+TEST(TicksTest, WithinADecadeThereAreEnoughOfThem) {
+  EXPECT_THAT(Labels(2.9, 4.7, Scale::kLog), ElementsAre("3", "3.5", "4", "4.5"));
+  EXPECT_THAT(Labels(25, 120, Scale::kLog), ElementsAre("30", "40", "50", "70", "100"));
+}
+
+TEST(ColorBarTest, OneBudgetButForRoundingHasNone) {
+  Figure figure;
+  SetColorBar(5e10, 5.04e10, &figure);
+  EXPECT_FALSE(figure.color_lo.has_value());
+  EXPECT_EQ(ColorOfBudget(5e10, 5e10, 5.04e10), ColorOfBudget(5.04e10, 5e10, 5.04e10));
+  SetColorBar(5e10, 6e11, &figure);
+  EXPECT_EQ(figure.color_hi, 6e11);
+}
+
 TEST(RangeOfTest, LeavesOutWhatHasNoLogarithmAndWhatIsOverlay) {
   Figure figure;
   figure.x.scale = Scale::kLog;

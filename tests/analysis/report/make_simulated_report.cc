@@ -1,10 +1,12 @@
 // Writes the report of a simulated study: make_simulated_report DIR [FINISHED]
-// [JS]. For the page test, which opens it in a browser.
+// [JS]. Every section is filled where there is a law. For the page test, which opens
+// it in a browser, and for looking at figures.
 #include <cstdio>
 #include <cstdlib>
 
 #include "analysis/analyze.h"
 #include "analysis/report/report.h"
+#include "tests/analysis/report/full_result.h"
 #include "tests/analysis/report/simulated_study.h"
 
 int main(int argc, char** argv) {
@@ -13,11 +15,12 @@ int main(int argc, char** argv) {
     return 2;
   }
   isoflop::SimulatedStudy study = isoflop::MakeSimulatedStudy(argc > 2 ? std::atoi(argv[2]) : 1 << 20);
-  const absl::StatusOr<isoflop::AnalysisResult> result = isoflop::Analyze(study.observations, study.options);
+  absl::StatusOr<isoflop::AnalysisResult> result = isoflop::Analyze(study.observations, study.options);
   if (!result.ok()) {
     std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
     return 1;
   }
+  if (result->parametric.has_value() && !result->frontiers.empty() && result->isoflop.has_value()) isoflop::FillEverySection(&*result);
   std::string storage;
   const absl::StatusOr<absl::string_view> plotly = isoflop::FindPlotly(argc > 3 ? argv[3] : "auto", &storage);
   if (!plotly.ok()) {

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 READY = "document.documentElement.dataset.plotly !== undefined"
-FIGURES = 13
+FIGURES = 20
 
 
 def check(check_page, page, wanted, *flags):
