@@ -16,6 +16,9 @@ namespace {
 
 absl::StatusOr<int> RunFit(const AnalysisFlags& flags, const Context& context) {
   ISOFLOP_ASSIGN_OR_RETURN(AnalysisInput input, LoadAnalysisInput(flags, context));
+  AnalysisOptions::Sections& sections = input.options.sections;
+  sections.agreement = sections.holdout = sections.sensitivity = true;
+  sections.forms = input.options.spec.form == "auto";
   ISOFLOP_ASSIGN_OR_RETURN(const AnalysisResult result, Analyze(std::move(input.observations), input.options));
   const int code = result.parametric ? kExitOk : kExitInPart;
   if (context.flags.json) {
@@ -24,12 +27,7 @@ absl::StatusOr<int> RunFit(const AnalysisFlags& flags, const Context& context) {
   }
   if (input.is_newest) std::printf("%s\n", input.name.c_str());
   for (const std::string& line : FitLines(result)) std::printf("%s\n", line.c_str());
-  if (result.parametric_refusal) {
-    const Refusal& refusal = *result.parametric_refusal;
-    std::fflush(stdout);
-    std::fprintf(stderr, "fit: %s: %s\ncure: %s\n", ToString(refusal.code).c_str(), refusal.message.c_str(),
-                 refusal.cure.c_str());
-  }
+  if (result.parametric_refusal) PrintRefusal("fit", *result.parametric_refusal);
   return code;
 }
 
