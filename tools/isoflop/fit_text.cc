@@ -260,6 +260,10 @@ std::string PlainInterval(const Estimate& estimate, int digits) {
   return absl::StrCat(" [", end(interval->lo), ", ", end(interval->hi), "]");
 }
 
+std::string NamedCount(const std::string& name, const Estimate& estimate) {
+  return absl::StrCat(name, " ", FormatCount(estimate.value), CountInterval(estimate));
+}
+
 std::string CompatibleWith(const Estimate& a) {
   const Interval* interval = a.At(95);
   if (interval == nullptr) return "";
