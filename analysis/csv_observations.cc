@@ -16,6 +16,7 @@
 #include "analysis/observations.h"
 #include "study/did_you_mean.h"
 #include "study/status_macros.h"
+#include "study/trial_text.h"
 
 namespace isoflop {
 namespace {
@@ -249,6 +250,18 @@ absl::StatusOr<std::vector<Derivation>> ParseDerivations(const CsvTable& table, 
   return derivations;
 }
 
+// The header that is most likely a misspelt one of `role`; nullopt: none is near.
+std::optional<std::string> NearestHeader(const CsvTable& table, const std::string& role) {
+  for (const Role& known : Roles()) {
+    if (role != known.name) continue;
+    for (const char* header : known.headers) {
+      if (std::string(header).size() < 3) continue;  // a letter is near to everything
+      if (std::optional<std::string> meant = DidYouMean(header, table.header)) return meant;
+    }
+  }
+  return std::nullopt;
+}
+
 // Is there a column or a derivation for what a fit needs?
 absl::Status CheckNeeds(const CsvTable& table, const Columns& columns, const std::vector<Derivation>& derivations) {
   const auto has = [&](const std::string& role) {
@@ -256,11 +269,14 @@ absl::Status CheckNeeds(const CsvTable& table, const Columns& columns, const std
                                                  [&](const Derivation& d) { return d.target == role; });
   };
   const auto missing = [&](const std::string& what, const std::string& role) {
-    return Bad(table.name, absl::StrCat("no column for ", what, "; there are ", absl::StrJoin(table.header, ", ")),
-               absl::StrCat("--column ", role, "=\"", table.header.front(), "\""));
+    const std::optional<std::string> meant = NearestHeader(table, role);
+    return Bad(table.name,
+               absl::StrCat("no column for ", what, "; there are ", absl::StrJoin(table.header, ", "),
+                            meant ? absl::StrCat("; did you mean '", *meant, "'?") : ""),
+               absl::StrCat("--column ", role, "=\"", meant.value_or(table.header.front()), "\""));
   };
   if (!has("loss") && !has("bits_per_byte")) return missing("the loss", "loss");
-  const bool params = has("params") || has("params_blocks"), tokens = has("tokens"), flops = has("flops");
+  const bool params = has("params") || has("params_blocks") || has("params_total"), tokens = has("tokens"), flops = has("flops");
   if (params + tokens + flops >= 2) return absl::OkStatus();
   if (!params && !flops) return missing("the parameters N, nor for the FLOPs C that would give them", "params");
   if (!tokens && !flops) return missing("the tokens D, nor for the FLOPs C that would give them", "tokens");
@@ -351,6 +367,19 @@ absl::StatusOr<Observation> ReadRow(const CsvTable& table, const Columns& column
   return row;
 }
 
+// Rows that agree in every cell are one row that was copied: they get one
+// fingerprint, by which the selection keeps the first. Two seeds of one cell differ
+// in their seed or run column, or in the digits of the loss.
+void MarkCopies(const CsvTable& table, std::vector<Observation>* rows) {
+  std::map<std::vector<std::string>, size_t> first;
+  for (size_t i = 0; i < table.rows.size(); ++i) {
+    const auto [place, is_new] = first.emplace(table.rows[i].cells, i);
+    if (is_new || !(*rows)[i].fingerprint.empty()) continue;
+    const std::string fingerprint = absl::StrCat("csv:", Sha256Hex(absl::StrJoin(table.rows[i].cells, "\x1f")));
+    (*rows)[i].fingerprint = (*rows)[place->second].fingerprint = fingerprint;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Observation>> ReadCsvObservations(absl::string_view text, const std::string& name,
@@ -364,6 +393,7 @@ absl::StatusOr<std::vector<Observation>> ReadCsvObservations(absl::string_view t
     ISOFLOP_ASSIGN_OR_RETURN(Observation row, ReadRow(table, columns, derivations, cells));
     rows.push_back(std::move(row));
   }
+  MarkCopies(table, &rows);
   return rows;
 }
 

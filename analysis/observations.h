@@ -34,7 +34,8 @@ struct CsvOptions {
 // published files in tests/data; `options` wins. Any two of N, D and
 // C give the third by C = 6ND, marked derived. An empty cell is missing; a loss
 // that is missing or not a number becomes NaN, which the analysis excludes
-// by name.
+// by name. Rows that agree in every cell are copies of one: they share a
+// fingerprint, and the analysis keeps the first.
 //
 // InvalidArgument, each with row or column and a cure: what ParseCsv refuses; a
 // cell that is no number; no column, or several, for what is needed; a

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -12,6 +14,11 @@
 
 namespace isoflop {
 namespace {
+
+// No trial of this world is beyond these; a number that is was not meant as one
+// (1e300 for "missing", a unit applied twice).
+constexpr double kMostParams = 1e18, kMostTokens = 1e21, kMostFlops = 1e40, kMostLoss = 1e6;
+constexpr double kLeastLoss = 1e-12;
 
 bool IsPositive(std::optional<double> value) { return value && std::isfinite(*value) && *value > 0; }
 
@@ -39,8 +46,17 @@ struct Reason {
   std::string detail;
 };
 
+// Why `value` cannot be a quantity between 0 and `most`; nullopt: it can.
+std::optional<Reason> NotWithin(const char* name, double value, double most) {
+  if (!IsPositive(value)) {
+    return Reason{ExclusionRule::kNonFinite, absl::StrCat(name, " ", value, std::isfinite(value) ? " is not above 0" : "")};
+  }
+  if (value > most) return Reason{ExclusionRule::kNonFinite, absl::StrCat(name, " ", value, " is beyond ", most)};
+  return std::nullopt;
+}
+
 std::optional<Reason> FirstReason(const Observation& observation, const Facts& facts, const AnalysisOptions& options,
-                                  std::set<std::string>* fingerprints) {
+                                  std::map<std::string, std::string>* fingerprints) {
   if (observation.outcome == TrialOutcome::kDiverged) return Reason{ExclusionRule::kDiverged, "the loss diverged"};
   if (observation.outcome != TrialOutcome::kCompleted) {
     const std::string outcome = ToString(observation.outcome);
@@ -50,14 +66,15 @@ std::optional<Reason> FirstReason(const Observation& observation, const Facts& f
     return Reason{ExclusionRule::kNonFinite,
                   absl::StrCat("no parameter count '", ToString(options.count), "'")};
   }
-  if (!IsPositive(facts.params)) return Reason{ExclusionRule::kNonFinite, absl::StrCat("params ", *facts.params)};
-  if (!IsPositive(observation.tokens_trained)) {
-    return Reason{ExclusionRule::kNonFinite, absl::StrCat("tokens ", observation.tokens_trained)};
-  }
+  if (std::optional<Reason> reason = NotWithin("params", *facts.params, kMostParams)) return reason;
+  if (std::optional<Reason> reason = NotWithin("tokens", observation.tokens_trained, kMostTokens)) return reason;
   if (!facts.flops) return Reason{ExclusionRule::kNonFinite, "no exact FLOPs"};
-  if (!IsPositive(facts.flops)) return Reason{ExclusionRule::kNonFinite, absl::StrCat("FLOPs ", *facts.flops)};
+  if (std::optional<Reason> reason = NotWithin("FLOPs", *facts.flops, kMostFlops)) return reason;
   if (!facts.loss) return Reason{ExclusionRule::kNonFinite, absl::StrCat("no loss in ", ToString(options.spec.loss))};
-  if (!IsPositive(facts.loss)) return Reason{ExclusionRule::kNonFinite, absl::StrCat("loss ", *facts.loss)};
+  if (std::optional<Reason> reason = NotWithin("loss", *facts.loss, kMostLoss)) return reason;
+  if (*facts.loss < kLeastLoss) {
+    return Reason{ExclusionRule::kNonFinite, absl::StrCat("loss ", *facts.loss, " is below ", kLeastLoss)};
+  }
   if (observation.schedule_ended == false) {
     return Reason{ExclusionRule::kScheduleNotEnded, "the learning rate had not reached its end"};
   }
@@ -68,8 +85,9 @@ std::optional<Reason> FirstReason(const Observation& observation, const Facts& f
   if (!options.eval_sha256.empty() && observation.eval_sha256 != options.eval_sha256) {
     return Reason{ExclusionRule::kWrongEvalSet, observation.eval_sha256.substr(0, 12)};
   }
-  if (!observation.fingerprint.empty() && !fingerprints->insert(observation.fingerprint).second) {
-    return Reason{ExclusionRule::kDuplicateFingerprint, observation.fingerprint.substr(0, 12)};
+  if (!observation.fingerprint.empty()) {
+    const auto [first, is_new] = fingerprints->emplace(observation.fingerprint, observation.source);
+    if (!is_new) return Reason{ExclusionRule::kDuplicateFingerprint, absl::StrCat("the same as ", first->second)};
   }
   if (options.filtered_sources.contains(observation.source)) {
     return Reason{ExclusionRule::kUserFilter, "not selected by --where"};
@@ -151,6 +169,40 @@ void WarnOfInputs(Selection* selection) {
   }
 }
 
+// A trained model costs less than a uniform guess, ln V nats. Losses above that, or
+// byte losses that equal the bits of a byte, are bits under the name of nats.
+void WarnOfUnit(const AnalysisOptions& options, Selection* selection) {
+  if (options.spec.loss != LossUnit::kNats) return;
+  int with_vocabulary = 0, above = 0, with_both = 0, equal = 0;
+  const KeptRow* first = nullptr;
+  for (const KeptRow& row : selection->rows) {
+    const auto vocabulary = static_cast<double>(row.observation.vocab_size);
+    if (vocabulary < 2) continue;
+    ++with_vocabulary;
+    if (row.loss > std::log(vocabulary)) {
+      ++above;
+      if (first == nullptr) first = &row;
+    }
+    // A token of a byte vocabulary is a byte, of ln 2 nats a bit.
+    if (vocabulary <= 260 && row.observation.bits_per_byte) {
+      ++with_both;
+      if (std::abs(*row.observation.bits_per_byte / row.loss - 1) < 1e-3) ++equal;
+    }
+  }
+  if (above > 0) {
+    selection->warnings.push_back(
+        {Code::kMixedEvaluation,
+         absl::StrCat(above, " of ", with_vocabulary, " losses are above ln V = ",
+                      FormatLoss(std::log(static_cast<double>(first->observation.vocab_size))), ", a uniform guess (",
+                      first->observation.source, ": ", FormatLoss(first->loss),
+                      "): are they bits? nats = bits ln 2, --derive loss=loss*0.6931471805599453")});
+  } else if (with_both > 0 && equal == with_both) {
+    selection->warnings.push_back(
+        {Code::kMixedEvaluation,
+         "the nats of a byte equal its bits: nats = bits ln 2, --derive loss=bits_per_byte*0.6931471805599453"});
+  }
+}
+
 // Losses under different tokens or texts are different quantities.
 void RefuseMixedEvaluation(const AnalysisOptions& options, Selection* selection) {
   std::set<std::string> sets, tokenizers;
@@ -192,7 +244,7 @@ std::optional<double> ParamsOf(const Observation& observation, CountConvention c
 
 Selection SelectRows(absl::Span<const Observation> observations, const AnalysisOptions& options) {
   Selection selection;
-  std::set<std::string> fingerprints;
+  std::map<std::string, std::string> fingerprints;  // to the first source that had it
   for (const Observation& observation : observations) {
     Facts facts;
     facts.params = ParamsOf(observation, options.count);
@@ -213,6 +265,7 @@ Selection SelectRows(absl::Span<const Observation> observations, const AnalysisO
   DropOutliers(options.spec.outliers, &selection);
   if (options.spec.weights == FitWeights::kByRun) WeighByRun(&selection.rows);
   WarnOfInputs(&selection);
+  WarnOfUnit(options, &selection);
   RefuseMixedEvaluation(options, &selection);
   return selection;
 }

@@ -25,7 +25,8 @@ struct Selection {
   std::vector<KeptRow> rows;  // in the order of the observations
   std::vector<Exclusion> exclusions;
   // kTokensDerived, kConventionUnknown, kScheduleNotEnded, kRepeatedData,
-  // kRatioSuspicious.
+  // kRatioSuspicious; kMixedEvaluation where losses look like bits under the name
+  // of nats.
   std::vector<Warning> warnings;
   bool count_known = true;
   // The losses come from several evaluation sets or tokenizers: nothing may be

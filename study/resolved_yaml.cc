@@ -241,10 +241,12 @@ std::string Analysis(const AnalysisSpec& analysis) {
                                   "\n  outliers: ", analysis.outliers, "\n");
   absl::StrAppend(&text, "  weights: ", ToString(analysis.weights), "\n  loss: ", ToString(analysis.loss), "\n");
   absl::StrAppend(&text, "  bootstrap: {method: ", analysis.bootstrap_method, ", draws: ", analysis.draws,
-                  ", seed: ", analysis.bootstrap_seed, ", levels: ", Numbers(analysis.levels), ", coverage: \"off\"}\n");
-  absl::StrAppend(&text, "  isoflop: {minimum: quadratic, budget_tolerance: ",
+                  ", seed: ", analysis.bootstrap_seed, ", levels: ", Numbers(analysis.levels), ", coverage: ", Quoted(analysis.coverage), "}\n");
+  absl::StrAppend(&text, "  isoflop: {minimum: ", analysis.isoflop_minimum, ", budget_tolerance: ",
                   ExactNumber(analysis.budget_tolerance), "}\n");
-  if (analysis.goal_budget) absl::StrAppend(&text, "  goal: {budget: ", ExactNumber(*analysis.goal_budget), "}\n");
+  absl::StrAppend(&text, "  holdout_error: ", Percent(analysis.holdout_error), "\n  goal: {",
+                  analysis.goal_budget ? absl::StrCat("budget: ", ExactNumber(*analysis.goal_budget), ", ") : "",
+                  "factor: ", ExactNumber(analysis.goal_factor), "}\n");
   return text;
 }
 

@@ -43,7 +43,7 @@ void ReadBootstrap(YamlReader& analysis, AnalysisSpec* spec) {
   if (section == nullptr) return;
   YamlReader reader = analysis.Child(*section, "bootstrap");
   if (const YamlTree* method = reader.Take("method")) {
-    const std::string text = reader.ChoiceText(*method, {"auto", "pairs", "cluster"}, {"wild", "parametric"});
+    const std::string text = reader.ChoiceText(*method, {"auto", "pairs", "cluster", "wild", "parametric"});
     if (!text.empty()) spec->bootstrap_method = text;
   }
   reader.Int("draws", &spec->draws, 0, 1'000'000);
@@ -60,7 +60,8 @@ void ReadBootstrap(YamlReader& analysis, AnalysisSpec* spec) {
     }
   }
   if (const YamlTree* coverage = reader.Take("coverage")) {
-    reader.ChoiceText(*coverage, {"off"}, {"fast", "nested"});
+    const std::string text = reader.ChoiceText(*coverage, {"fast", "nested", "off"});
+    if (!text.empty()) spec->coverage = text;
   }
   reader.Finish();
 }
@@ -117,7 +118,7 @@ void ReadAnalysisSection(YamlReader& root, AnalysisSpec* analysis) {
   YamlReader reader = root.Child(*section, "analysis");
   if (const YamlTree* form = reader.Take("form")) {
     const std::string text = reader.ChoiceText(
-        *form, {"chinchilla"}, {"auto", "tied", "gadre", "kaplan", "multiplicative", "data_constrained"});
+        *form, {"chinchilla", "tied", "gadre", "kaplan", "multiplicative", "data_constrained", "auto"});
     if (!text.empty()) analysis->form = text;
   }
   reader.Choice("objective", &analysis->objective);
@@ -129,17 +130,27 @@ void ReadAnalysisSection(YamlReader& root, AnalysisSpec* analysis) {
   if (const YamlTree* isoflop = reader.Take("isoflop")) {
     YamlReader approach = reader.Child(*isoflop, "isoflop");
     if (const YamlTree* minimum = approach.Take("minimum")) {
-      approach.ChoiceText(*minimum, {"quadratic"}, {"cubic", "akima"});
+      const std::string text = approach.ChoiceText(*minimum, {"quadratic", "cubic", "akima"});
+      if (!text.empty()) analysis->isoflop_minimum = text;
     }
     approach.Share("budget_tolerance", &analysis->budget_tolerance, 1e-6, 1);
     approach.Finish();
   }
-  reader.Later("holdout_error", "the hold-out score and its limit come");
+  reader.Share("holdout_error", &analysis->holdout_error, 1e-5, 1);
   if (const YamlTree* goal = reader.Take("goal")) {
     YamlReader goals = reader.Child(*goal, "goal");
     double budget = 0;
     if (goals.Amount("budget", &budget, kFlopsKind)) analysis->goal_budget = budget;
-    goals.Later("factor", "adding trials until a goal is met comes");
+    if (const YamlTree* factor = goals.Take("factor")) {
+      double width = 0;
+      if (goals.NumberValue(*factor, &width, 1, 1e6)) {
+        if (width > 1) {
+          analysis->goal_factor = width;
+        } else {
+          goals.Error(factor->mark, "1 is no factor that an interval could be under", "factor: 1.5");
+        }
+      }
+    }
     goals.Finish();
   }
   reader.Finish();

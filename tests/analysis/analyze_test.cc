@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "analysis/selection.h"
 #include "tests/analysis/test_data.h"
 
 namespace isoflop {
@@ -314,13 +315,64 @@ TEST(BadInputTest, NumbersThatAreNoNumbersLeaveByName) {
   EXPECT_EQ(RulesOf(result), std::set<ExclusionRule>{ExclusionRule::kNonFinite});
 }
 
-TEST(BadInputTest, HugeAndTinyNumbersDoNotCrash) {
+// 1e300 is no size, length or loss: it leaves by name. What is merely far out stays,
+// and crashes nothing.
+TEST(BadInputTest, HugeAndTinyNumbersLeaveByNameOrDoNotCrash) {
   std::vector<Observation> rows = CleanStudy();
   rows[0].final_loss_nats = 1e300;
   rows[1].final_loss_nats = 1e-300;
   rows[2].params_blocks = 1e250;
-  rows[3].tokens_trained = 1e-250;
-  EXPECT_EQ(AnalyzeOrDie(rows).rows.size(), rows.size());
+  rows[3].tokens_trained = 1e300;
+  rows[4].final_loss_nats = 9e5;
+  rows[5].params_blocks = 9e17;
+  rows[6].tokens_trained = 1e-250;
+  const AnalysisResult result = AnalyzeOrDie(rows);
+  EXPECT_EQ(result.rows.size(), rows.size() - 4);
+  EXPECT_EQ(RulesOf(result), std::set<ExclusionRule>{ExclusionRule::kNonFinite});
+  EXPECT_EQ(result.exclusions[0].detail, "loss 1e+300 is beyond 1e+06");
+  EXPECT_EQ(result.exclusions[2].detail, "params 1e+250 is beyond 1e+18");
+}
+
+TEST(BadInputTest, ACopiedRowIsKeptOnceAndNamesTheFirst) {
+  std::vector<Observation> rows = CleanStudy();
+  rows[8].fingerprint = rows[3].fingerprint = "0123456789abcdef";
+  const AnalysisResult result = AnalyzeOrDie(rows);
+  ASSERT_EQ(result.exclusions.size(), 1u);
+  EXPECT_EQ(result.exclusions[0].source, rows[8].source);
+  EXPECT_EQ(result.exclusions[0].detail, "the same as " + rows[3].source);
+}
+
+// Bits labelled as nats: told where the vocabulary is known.
+TEST(BadInputTest, BitsUnderTheNameOfNatsAreWarnedOf) {
+  const auto warnings = [](const std::vector<Observation>& rows, const AnalysisOptions& options = Quick()) {
+    return SelectRows(rows, options).warnings;
+  };
+  const auto unit = [](const std::vector<Warning>& all) {
+    for (const Warning& warning : all) {
+      if (warning.code == Code::kMixedEvaluation) return warning.message;
+    }
+    return std::string();
+  };
+  std::vector<Observation> rows = CleanStudy();
+  EXPECT_EQ(unit(warnings(rows)), "") << "no vocabulary, no claim";
+  for (Observation& row : rows) row.vocab_size = 50257;
+  EXPECT_EQ(unit(warnings(rows)), "");
+  rows[2].final_loss_nats = 15.5;  // ln 50257 is 10.82, log2 is 15.62
+  EXPECT_THAT(unit(warnings(rows)), HasSubstr("1 of 28 losses are above ln V = 10.82"));
+  EXPECT_THAT(unit(warnings(rows)), HasSubstr("nats = bits ln 2"));
+  EXPECT_THAT(unit(warnings(rows)), HasSubstr(rows[2].source));
+  AnalysisOptions bits = Quick();
+  bits.spec.loss = LossUnit::kBitsPerByte;
+  EXPECT_EQ(unit(warnings(rows, bits)), "");
+  // Of bytes: never above ln 256 when trained, but equal to the bits of a byte.
+  rows = CleanStudy();
+  for (Observation& row : rows) {
+    row.vocab_size = 256;
+    row.bits_per_byte = row.final_loss_nats / std::log(2);
+  }
+  EXPECT_EQ(unit(warnings(rows)), "");
+  for (Observation& row : rows) row.final_loss_nats = *row.bits_per_byte;
+  EXPECT_THAT(unit(warnings(rows)), HasSubstr("bits"));
 }
 
 TEST(BadInputTest, OptionsAreChecked) {

@@ -1,9 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "analysis/csv_table.h"
 #include "analysis/expression.h"
 #include "analysis/observations.h"
+#include "analysis/selection.h"
 #include "tests/analysis/test_data.h"
 
 namespace isoflop {
@@ -114,6 +116,64 @@ TEST(CsvObservationsTest, BadFilesAreToldWithPlaceAndCure) {
   EXPECT_THAT(ErrorOf("params,loss\n1,2\n"), HasSubstr("no column for the tokens D"));
   EXPECT_THAT(ErrorOf("flops,loss\n1,2\n"), HasSubstr("no column for the parameters N"));
   EXPECT_THAT(ErrorOf("params,tokens,loss,outcome\n1,2,3,finished\n"), HasSubstr("'finished' is no outcome"));
+}
+
+TEST(CsvObservationsTest, AMisspeltHeaderIsMeant) {
+  EXPECT_THAT(ErrorOf("params,tokens,los\n1,2,3\n"),
+              AllOf(HasSubstr("runs.csv: no column for the loss"), HasSubstr("did you mean 'los'?"),
+                    HasSubstr("cure: --column loss=\"los\"")));
+  EXPECT_THAT(ErrorOf("parms,tokens,loss\n1,2,3\n"),
+              AllOf(HasSubstr("no column for the parameters N"), HasSubstr("cure: --column params=\"parms\"")));
+  EXPECT_THAT(ErrorOf("params,Tokens Traned,loss\n1,2,3\n"),
+              AllOf(HasSubstr("no column for the tokens D"), HasSubstr("cure: --column tokens=\"Tokens Traned\"")));
+  // Nothing is near: the cure still names a header of the file.
+  EXPECT_THAT(ErrorOf("params,tokens,perplexity\n1,2,3\n"),
+              AllOf(testing::Not(HasSubstr("did you mean")), HasSubstr("cure: --column loss=\"params\"")));
+}
+
+TEST(CsvObservationsTest, TextInANumbersCellNamesRowAndColumn) {
+  for (const char* cell : {"3,2", "1.5.B", "~3", "n/a", "3 nats", "0x"}) {
+    const std::string error = ErrorOf(absl::StrCat("params,tokens,\"Loss\"\n1e6,2e7,3\n\n2e6,2e7,\"", cell, "\"\n"));
+    EXPECT_THAT(error, HasSubstr(absl::StrCat("runs.csv:4: column 'Loss': '", cell, "' is not a number"))) << error;
+  }
+  EXPECT_THAT(ErrorOf("params,tokens,loss,seed\n1e6,2e7,3,one\n"), HasSubstr("runs.csv:2: column 'seed': 'one'"));
+}
+
+// A missing, infinite, zero or negative loss is a row that the analysis leaves out by
+// name: the file is read.
+TEST(CsvObservationsTest, LossesThatAreNoneAreRead) {
+  const std::vector<Observation> rows =
+      Read("params,tokens,loss\n1e6,2e7,nan\n1e6,2e7,-3\n1e6,2e7,0\n1e6,2e7,\n1e6,2e7,inf\n1e300,2e7,3\n");
+  ASSERT_EQ(rows.size(), 6u);
+  EXPECT_TRUE(std::isnan(rows[0].final_loss_nats));
+  EXPECT_EQ(rows[1].final_loss_nats, -3);
+  EXPECT_TRUE(std::isnan(rows[3].final_loss_nats));
+  EXPECT_EQ(rows[5].params_unnamed, 1e300);
+  AnalysisOptions options;
+  const Selection selection = SelectRows(rows, options);
+  EXPECT_TRUE(selection.rows.empty());
+  std::vector<std::string> told;
+  for (const Exclusion& exclusion : selection.exclusions) {
+    EXPECT_EQ(exclusion.rule, ExclusionRule::kNonFinite);
+    told.push_back(absl::StrCat(exclusion.source, ": ", exclusion.detail));
+  }
+  EXPECT_THAT(told, testing::ElementsAre("runs.csv:2: loss nan", "runs.csv:3: loss -3 is not above 0",
+                                         "runs.csv:4: loss 0 is not above 0", "runs.csv:5: loss nan",
+                                         "runs.csv:6: loss inf", "runs.csv:7: params 1e+300 is beyond 1e+18"));
+}
+
+TEST(CsvObservationsTest, CopiedRowsAreMarked) {
+  const std::vector<Observation> rows = Read(
+      "params,tokens,loss,seed\n1e6,2e7,3,1\n1e6,2e7,3,2\n1e6,2e7,3,1\n2e6,2e7,2.9,1\n1e6,2e7,3,1\n");
+  EXPECT_NE(rows[0].fingerprint, "");
+  EXPECT_EQ(rows[1].fingerprint, "") << "another seed";
+  EXPECT_EQ(rows[3].fingerprint, "");
+  const Selection selection = SelectRows(rows, {});
+  EXPECT_EQ(selection.rows.size(), 3u);
+  ASSERT_EQ(selection.exclusions.size(), 2u);
+  EXPECT_EQ(selection.exclusions[1].source, "runs.csv:6");
+  EXPECT_EQ(selection.exclusions[1].rule, ExclusionRule::kDuplicateFingerprint);
+  EXPECT_EQ(selection.exclusions[1].detail, "the same as runs.csv:2");
 }
 
 TEST(CsvObservationsTest, BadFlagsAreToldWithDidYouMean) {

@@ -123,13 +123,6 @@ TEST(StudyYamlErrorsTest, ErrorsComeInTheOrderOfTheText) {
 TEST(StudyYamlErrorsTest, LaterFeaturesAreRefusedByName) {
   const std::pair<std::string, std::string> cases[] = {
       {"baselines: [{family: ngram, orders: [1, 2]}]", "'baselines': n-gram baselines come in a later release"},
-      {"analysis: {form: auto}", "'auto' comes in a later release"},
-      {"analysis: {form: tied}", "'tied' comes in a later release"},
-      {"analysis: {bootstrap: {method: wild}}", "'wild' comes in a later release"},
-      {"analysis: {bootstrap: {coverage: fast}}", "'fast' comes in a later release"},
-      {"analysis: {isoflop: {minimum: akima}}", "'akima' comes in a later release"},
-      {"analysis: {holdout_error: 1%}", "the hold-out score and its limit come in a later release"},
-      {"analysis: {goal: {factor: 1.5}}", "adding trials until a goal is met comes in a later release"},
       {"resources: {slots_per_gpu: 2}", "several trials on one GPU come in a later release"},
       {"limits: {wall: 12h}", "wall limit comes in a later release"},
       {"retry: {diverged: 1}", "new trials for diverged ones come in a later release"},
@@ -150,6 +143,13 @@ TEST(StudyYamlErrorsTest, LaterFeaturesAreRefusedByName) {
 // Each wrong value is refused with where, what and cure.
 TEST(StudyYamlErrorsTest, EveryWrongValueHasPlaceCauseAndCure) {
   const std::pair<std::string, std::string> cases[] = {
+      {std::string(kGood) + "analysis: {form: tide}\n", "unknown value 'tide', did you mean 'tied'?"},
+      {std::string(kGood) + "analysis: {bootstrap: {method: bca}}\n", "unknown value 'bca'"},
+      {std::string(kGood) + "analysis: {bootstrap: {coverage: on}}\n", "unknown value 'on'"},
+      {std::string(kGood) + "analysis: {isoflop: {minimum: spline}}\n", "unknown value 'spline'"},
+      {std::string(kGood) + "analysis: {holdout_error: 0}\n", "'0' is not within [0.001%, 100%]"},
+      {std::string(kGood) + "analysis: {goal: {factor: 1}}\n", "1 is no factor that an interval could be under"},
+      {std::string(kGood) + "analysis: {goal: {factor: 0.5}}\n", "'0.5' is not within [1, "},
       {With("web-small", "Web Small"), "is not a study's name"},
       {With("{path: data/web}", "{path: a, synthetic: \"zipf-markov:1\"}"), "data has both path and synthetic"},
       {With("{path: data/web}", "{tokenizer: bytes}"), "data has neither path nor synthetic"},

@@ -100,15 +100,16 @@ resources: {slot: any, slots_per_trial: {200M: 1, 1B: 8}, slots_per_gpu: 1}
 limits: {flops: 2e19, slot_hours: 40, trial_wall: 90m}
 retry: {lost: 1, crashed: 0, oom: 3, timeout: 2, diverged: 0}
 analysis:
-  form: chinchilla
+  form: data_constrained
   objective: lad
   delta: 1e-2
   outliers: 3
   weights: inverse_variance
   loss: bits_per_byte
-  bootstrap: {method: cluster, draws: 500, seed: 7, levels: [90, 50], coverage: off}
-  isoflop: {minimum: quadratic, budget_tolerance: 5%}
-  goal: {budget: 1e21}
+  bootstrap: {method: wild, draws: 500, seed: 7, levels: [90, 50], coverage: off}
+  isoflop: {minimum: akima, budget_tolerance: 5%}
+  holdout_error: 0.5%
+  goal: {budget: 1e21, factor: 2.5}
 trainer: builtin
 )";
 
@@ -142,6 +143,12 @@ TEST(StudyYamlTest, ReadsEveryKey) {
   EXPECT_EQ(spec.analysis.weights, FitWeights::kInverseVariance);
   EXPECT_EQ(spec.analysis.levels, (std::vector<double>{50, 90}));
   EXPECT_EQ(spec.analysis.goal_budget, 1e21);
+  EXPECT_EQ(spec.analysis.form, "data_constrained");
+  EXPECT_EQ(spec.analysis.bootstrap_method, "wild");
+  EXPECT_EQ(spec.analysis.coverage, "off");
+  EXPECT_EQ(spec.analysis.isoflop_minimum, "akima");
+  EXPECT_EQ(spec.analysis.holdout_error, 0.005);
+  EXPECT_EQ(spec.analysis.goal_factor, 2.5);
 }
 
 constexpr char kOwnTrainer[] = R"(name: my-mixer
@@ -189,6 +196,31 @@ TEST(StudyYamlTest, ResolvedYamlReadsBackToItself) {
   EXPECT_EQ(spec.data.eval.share, 0.07);
   EXPECT_EQ(spec.schedule.cooldown, 0.07);
   EXPECT_EQ(spec.description, "a \"quoted\" line: with a colon");
+}
+
+TEST(StudyYamlTest, TakesEveryWordOfTheAnalysis) {
+  for (const char* form :
+       {"chinchilla", "tied", "gadre", "kaplan", "multiplicative", "data_constrained", "auto"}) {
+    const StudySpec spec = Read(kSmall, {std::string("analysis.form=") + form});
+    EXPECT_EQ(spec.analysis.form, form);
+    EXPECT_EQ(Read(ResolvedYaml(spec)).analysis.form, form);
+  }
+  for (const char* method : {"auto", "pairs", "cluster", "wild", "parametric"}) {
+    EXPECT_EQ(Read(kSmall, {std::string("analysis.bootstrap.method=") + method}).analysis.bootstrap_method, method);
+  }
+  for (const char* coverage : {"fast", "nested", "off"}) {
+    const StudySpec spec = Read(kSmall, {std::string("analysis.bootstrap.coverage=") + coverage});
+    EXPECT_EQ(spec.analysis.coverage, coverage);
+    EXPECT_EQ(Read(ResolvedYaml(spec)).analysis.coverage, coverage);
+  }
+  for (const char* minimum : {"quadratic", "cubic", "akima"}) {
+    EXPECT_EQ(Read(kSmall, {std::string("analysis.isoflop.minimum=") + minimum}).analysis.isoflop_minimum, minimum);
+  }
+  const AnalysisSpec defaults = Read(kSmall).analysis;
+  EXPECT_EQ(defaults.coverage, "fast");
+  EXPECT_EQ(defaults.holdout_error, 0.01);
+  EXPECT_EQ(defaults.goal_factor, 1.5);
+  EXPECT_FALSE(defaults.goal_budget);
 }
 
 TEST(StudyYamlTest, SetTakesThePlaceOfAKeyOrAddsIt) {

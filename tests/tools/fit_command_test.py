@@ -103,17 +103,59 @@ class FitCommandTest(unittest.TestCase):
                            "--draws", "0").stdout
         self.assertIn("E 1.70000", out)
 
+    # Thirty good rows; `change(i, cells)` spoils some.
+    def study(self, change=lambda i, cells: cells, header="params,tokens,loss"):
+        rows = []
+        for c in (1e16, 1e17, 1e18, 1e19, 1e20):
+            for n in (1e6, 3e6, 1e7, 3e7, 1e8, 3e8):
+                d = c / 6 / n
+                rows.append([f"{n:.6g}", f"{d:.6g}", f"{1.7 + 400 * n ** -.34 + 410 * d ** -.28:.8f}"])
+        rows = [change(i, row) for i, row in enumerate(rows)]
+        return self.file(header + "\n" + "".join(",".join(row) + "\n" for row in rows if row))
+
+    def test_bad_rows_are_named_and_the_rest_is_fitted(self):
+        def spoil(i, cells):
+            if i in (4, 9, 14, 19):
+                cells[2] = {4: "nan", 9: "-3", 14: "0", 19: "1e300"}[i]
+            return cells
+        out = self.isoflop("fit", self.study(spoil), "--draws", "0").stdout
+        self.assertIn("30 rows, 26 kept (non_finite: 4)", out)
+        self.assertIn(" left out: runs.csv:6, loss nan; runs.csv:11, loss -3 is not above 0; "
+                      "runs.csv:16, loss 0 is not above 0; and 1 more.  cure: ", out)
+        self.assertIn("E 1.70", out)
+
+    def test_copied_rows_count_once(self):
+        path = self.study()
+        with open(path, encoding="utf-8") as rows:
+            text = rows.read()
+        copied = self.file(text + "".join(line + "\n" for line in text.splitlines()[1:4]))
+        out = self.isoflop("fit", copied, "--draws", "0").stdout
+        self.assertIn("33 rows, 30 kept (duplicate_fingerprint: 3)", out)
+        self.assertIn("runs.csv:32, the same as runs.csv:2", out)
+
+    def test_one_size_is_no_study(self):
+        path = self.study(lambda i, cells: ["1e6", *cells[1:]])
+        self.assertIn("1 distinct N", self.isoflop("fit", path, "--draws", "0", code=4).stderr)
+
+    def test_bits_under_the_name_of_nats_are_told(self):
+        path = self.study(lambda i, cells: [*cells, "32000"] if i else [*cells[:2], "14.2", "32000"],
+                          header="params,tokens,loss,vocab_size")
+        out = self.isoflop("fit", path, "--draws", "0").stdout
+        self.assertIn("kMixedEvaluation, 1 of 30 losses are above ln V = 10.37", out)
+
     def test_errors_say_where_what_cure(self):
         for text, flags, code, words in [
             ("", (), 2, "runs.csv: the file is empty"),
             ("params,tokens,loss\n1,2,x\n", (), 2, "runs.csv:2: column 'loss': 'x' is not a number"),
             ("params,tokens\n1,2\n", (), 2, "no column for the loss"),
             ("params,tokens,loss\n1e6,2e7,3\n", (), 4, "kUnderdetermined: 1 cell (N, D) for 5 parameters"),
-            ("params,tokens,loss\n1e6,2e7,3\n", ("--objective", "lad"), 2, "objective 'lad' comes in a later release"),
             ("params,tokens,loss\n1e6,2e7,3\n", ("--objective", "hubber"), 2, "did you mean 'huber'?"),
             ("params,tokens,loss\n1e6,2e7,3\n", ("--count", "totl"), 2, "did you mean 'total'?"),
-            ("params,tokens,loss\n1e6,2e7,3\n", ("--start-grid",), 2, "--start-grid: comes in a later release"),
-            ("params,tokens,loss\n1e6,2e7,3\n", ("--form", "kaplan"), 2, "form 'kaplan' comes in a later release"),
+            ("params,tokens,loss\n1e6,2e7,3\n", ("--form", "kaplon"), 2, "did you mean 'kaplan'?"),
+            ("params,tokens,loss\n1e6,2e7,3\n", ("--method", "wilde"), 2, "did you mean 'wild'?"),
+            ("params,tokens,loss\n1e6,2e7,3\n", ("--weights", "inverse_varianz"), 2, "did you mean 'inverse_variance'?"),
+            ("params,tokens,los\n1e6,2e7,3\n", (), 2, "did you mean 'los'?"),
+            ("params,tokens,loss,val_loss\n1e6,2e7,3,3\n", (), 2, "2 columns may be the loss: loss, val_loss"),
         ]:
             told = self.isoflop("fit", self.file(text), *flags, code=code).stderr
             self.assertIn(words, told)
@@ -122,8 +164,6 @@ class FitCommandTest(unittest.TestCase):
         self.isoflop("fit", "no-such-study", code=3)
         self.assertIn("one question at a time",
                       self.isoflop("predict", EPOCH, "--budget", "1e21", "--loss", "2", code=2).stderr)
-        self.assertIn("comes in a later release",
-                      self.isoflop("predict", EPOCH, "--budget", "1e21", "--inference-tokens", "2e12", code=2).stderr)
         self.assertIn("kExtrapolation", self.isoflop("predict", EPOCH, "--draws", "0", "--budget", "1e26", code=4).stderr)
 
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <set>
 #include <utility>
@@ -25,6 +27,17 @@ namespace isoflop {
 
 absl::Status BadFlag(const std::string& flag, const std::string& what, const std::string& cure) {
   return absl::InvalidArgumentError(absl::StrCat(flag, ": ", what, "\ncure: ", cure));
+}
+
+bool IsCsv(const std::string& source) {
+  if (absl::EndsWith(source, ".yaml") || absl::EndsWith(source, ".yml")) return false;
+  return absl::EndsWithIgnoreCase(source, ".csv") || std::filesystem::is_regular_file(source);
+}
+
+void PrintRefusal(const std::string& command, const Refusal& refusal) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "%s: %s: %s\ncure: %s\n", command.c_str(), ToString(refusal.code).c_str(), refusal.message.c_str(),
+               refusal.cure.c_str());
 }
 
 namespace {
@@ -53,7 +66,12 @@ absl::StatusOr<FitWeights> ParseWeights(const std::string& text) {
 
 absl::Status ApplyFlags(const AnalysisFlags& flags, AnalysisOptions* options) {
   AnalysisSpec& spec = options->spec;
-  if (!flags.form.empty()) spec.form = flags.form;
+  if (!flags.form.empty()) {
+    const std::vector<std::string> forms = {"chinchilla", "tied", "gadre", "kaplan", "multiplicative", "data_constrained",
+                                            "auto"};
+    if (std::find(forms.begin(), forms.end(), flags.form) == forms.end()) return BadChoice("--form", flags.form, forms);
+    spec.form = flags.form;
+  }
   if (!flags.objective.empty()) {
     ISOFLOP_ASSIGN_OR_RETURN(spec.objective, ParseObjective(flags.objective));
   }
@@ -77,7 +95,13 @@ absl::Status ApplyFlags(const AnalysisFlags& flags, AnalysisOptions* options) {
   if (flags.outliers) spec.outliers = *flags.outliers;
   if (flags.draws) spec.draws = *flags.draws;
   if (flags.seed) spec.bootstrap_seed = *flags.seed;
-  if (!flags.method.empty()) spec.bootstrap_method = flags.method;
+  if (!flags.method.empty()) {
+    const std::vector<std::string> methods = {"auto", "pairs", "cluster", "wild", "parametric"};
+    if (std::find(methods.begin(), methods.end(), flags.method) == methods.end()) {
+      return BadChoice("--method", flags.method, methods);
+    }
+    spec.bootstrap_method = flags.method;
+  }
   if (!flags.count.empty()) {
     const std::optional<CountConvention> count = ParseCountConvention(flags.count);
     if (!count) return BadChoice("--count", flags.count, {"non_embedding_plus_head", "total", "non_embedding"});
@@ -90,11 +114,6 @@ absl::Status ApplyFlags(const AnalysisFlags& flags, AnalysisOptions* options) {
   }
   options->allow_extrapolation = flags.allow_extrapolation;
   return absl::OkStatus();
-}
-
-bool IsCsv(const std::string& source) {
-  if (absl::EndsWith(source, ".yaml") || absl::EndsWith(source, ".yml")) return false;
-  return absl::EndsWithIgnoreCase(source, ".csv") || std::filesystem::is_regular_file(source);
 }
 
 // Ids of the trials that `where` selects. It is the reader's own SQL on a store
@@ -212,27 +231,34 @@ absl::StatusOr<AnalysisInput> LoadStudyInput(const AnalysisFlags& flags, const C
 
 }  // namespace
 
-void AddAnalysisFlags(CLI::App& app, AnalysisFlags* flags) {
+void AddAnalysisFlags(CLI::App& app, AnalysisFlags* flags, const std::set<std::string>& without) {
   app.add_option("source", flags->source, "a study, its YAML, or a CSV; left out: the newest study")
       ->type_name("STUDY|CSV");
-  app.add_option("--column", flags->columns, "what a CSV's column holds, as params=\"Model Size\"; may be repeated")
-      ->type_name("NAME=HEADER")->allow_extra_args(false);
-  app.add_option("--derive", flags->derivations, "a CSV's column by arithmetic, as tokens=flops/(6*params)")
-      ->type_name("NAME=EXPR")->allow_extra_args(false);
-  app.add_option("--form", flags->form, "of the law")->type_name("chinchilla");
-  app.add_option("--objective", flags->objective, "huber or mse, both on log loss")->type_name("NAME");
-  app.add_option("--delta", flags->delta, "Huber width, of log loss")->type_name("X");
-  app.add_option("--weights", flags->weights, "none or by_run")->type_name("NAME");
-  app.add_option("--outliers", flags->outliers, "leave the K highest losses out")->type_name("K");
-  app.add_option("--count", flags->count, "N: non_embedding_plus_head, total or non_embedding")->type_name("NAME");
-  app.add_option("--flops", flags->flops, "C: 6nd or exact")->type_name("NAME");
-  app.add_option("--where", flags->where, "keep the rows of the view 'observation' that this SQL selects")
-      ->type_name("SQL");
-  app.add_option("--method", flags->method, "bootstrap: auto, pairs or cluster")->type_name("NAME");
-  app.add_option("--draws", flags->draws, "bootstrap draws; 0: no intervals")->type_name("B");
-  app.add_option("--seed", flags->seed, "of the bootstrap")->type_name("S");
-  app.add_option("--goal", flags->goal, "target budget C_T; default 10 times the largest")->type_name("FLOPS");
-  app.add_flag("--allow-extrapolation", flags->allow_extrapolation, "optima beyond 3 decades over the data too");
+  AddAnalysisOptions(app, flags, without);
+}
+
+void AddAnalysisOptions(CLI::App& app, AnalysisFlags* flags, const std::set<std::string>& without) {
+  const auto add = [&](const char* name, auto* variable, const char* help, const char* type) {
+    if (!without.contains(name)) app.add_option(name, *variable, help)->type_name(type)->allow_extra_args(false);
+  };
+  add("--column", &flags->columns, "what a CSV's column holds, as params=\"Model Size\"; may be repeated", "NAME=HEADER");
+  add("--derive", &flags->derivations, "a CSV's column by arithmetic, as tokens=flops/(6*params)", "NAME=EXPR");
+  add("--form", &flags->form,
+      "of the law: chinchilla, tied, gadre, kaplan, multiplicative, data_constrained, or auto (ranked by hold-out)", "NAME");
+  add("--objective", &flags->objective, "huber, lad or mse on log loss, mse_raw on loss", "NAME");
+  add("--delta", &flags->delta, "Huber width, of log loss", "X");
+  add("--weights", &flags->weights, "none, by_run, or inverse_variance of the seeds' noise", "NAME");
+  add("--outliers", &flags->outliers, "leave the K highest losses out", "K");
+  add("--count", &flags->count, "N: non_embedding_plus_head, total or non_embedding", "NAME");
+  add("--flops", &flags->flops, "C: 6nd or exact", "NAME");
+  add("--where", &flags->where, "keep the rows of the view 'observation' that this SQL selects", "SQL");
+  add("--method", &flags->method, "bootstrap: auto, pairs, cluster, wild or parametric", "NAME");
+  add("--draws", &flags->draws, "bootstrap draws; 0: no intervals", "B");
+  add("--seed", &flags->seed, "of the bootstrap", "S");
+  add("--goal", &flags->goal, "target budget C_T; default 10 times the largest", "FLOPS");
+  if (!without.contains("--allow-extrapolation")) {
+    app.add_flag("--allow-extrapolation", flags->allow_extrapolation, "optima far beyond what was demonstrated too");
+  }
 }
 
 absl::StatusOr<AnalysisInput> LoadAnalysisInput(const AnalysisFlags& flags, const Context& context) {

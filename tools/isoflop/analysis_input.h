@@ -1,14 +1,16 @@
-// What `fit`, `predict` and `report` analyse: a study of the store or a CSV, and
+// What `fit`, `predict`, `report`, `compare` and `extend` analyse: a study of the store or a CSV, and
 // the flags that say how.
 #ifndef ISOFLOP_TOOLS_ISOFLOP_ANALYSIS_INPUT_H_
 #define ISOFLOP_TOOLS_ISOFLOP_ANALYSIS_INPUT_H_
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "analysis/analysis_options.h"
+#include "analysis/analysis_result.h"
 #include "study/observation.h"
 #include "tools/isoflop/command.h"
 
@@ -24,11 +26,17 @@ struct AnalysisFlags {
   bool allow_extrapolation = false;
 };
 
-// Puts the positional SOURCE and the flags on `app`. `flags` must outlive it.
-void AddAnalysisFlags(CLI::App& app, AnalysisFlags* flags);
+// Puts the positional SOURCE and the flags on `app`, without those named in
+// `without` ("--flops"). `flags` must outlive it.
+void AddAnalysisFlags(CLI::App& app, AnalysisFlags* flags, const std::set<std::string>& without = {});
+// The flags alone.
+void AddAnalysisOptions(CLI::App& app, AnalysisFlags* flags, const std::set<std::string>& without = {});
 
 // InvalidArgument: `flag: what`, and the cure.
 absl::Status BadFlag(const std::string& flag, const std::string& what, const std::string& cure);
+
+// What `isoflop WORD` takes as a CSV: by its ending, or a file that is no YAML.
+bool IsCsv(const std::string& source);
 
 struct AnalysisInput {
   std::string name;  // the study's name, or the CSV's file name
@@ -41,6 +49,9 @@ struct AnalysisInput {
 // Reads the source. NotFound: no such study or file. InvalidArgument: a flag, the
 // CSV, or the SQL of --where.
 absl::StatusOr<AnalysisInput> LoadAnalysisInput(const AnalysisFlags& flags, const Context& context);
+
+// A refusal on stderr, as "fit: kUnderdetermined: what" and its cure.
+void PrintRefusal(const std::string& command, const Refusal& refusal);
 
 }  // namespace isoflop
 

@@ -81,6 +81,16 @@ const std::vector<CommandEntry>& AllCommands() {
        "  isoflop predict runs.csv --params 1.3B --tokens 26B\n"
        "  isoflop predict web-depths --loss 2.3",
        false, AddPredictCommand},
+      {"compare", "how much more compute one study needs than another for the same loss",
+       "  isoflop compare web-transformer web-lstm\n"
+       "  isoflop compare a.csv b.csv --loss 1.6 --loss 1.5\n"
+       "  isoflop compare web-bytes web-bpe --unit bits_per_byte --json",
+       false, AddCompareCommand},
+      {"extend", "the next trials: those that narrow N*(C_T) most a FLOP",
+       "  isoflop extend web-depths --auto --dry-run\n"
+       "  isoflop extend --auto --dry-run --flops 5e19\n"
+       "  isoflop extend runs.csv --auto --dry-run --goal 1e21 --json",
+       true, AddExtendCommand},
       {"report", "the report of a study or a CSV: page, Markdown, JSON, figures, tables",
        "  isoflop report web-depths\n"
        "  isoflop report runs.csv --outliers 5 -o paper\n"

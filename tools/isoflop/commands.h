@@ -25,6 +25,8 @@ CommandBody AddCoordinatorCommand(CLI::App& app);
 CommandBody AddWorkerCommand(CLI::App& app);
 CommandBody AddFitCommand(CLI::App& app);
 CommandBody AddPredictCommand(CLI::App& app);
+CommandBody AddCompareCommand(CLI::App& app);
+CommandBody AddExtendCommand(CLI::App& app);
 CommandBody AddReportCommand(CLI::App& app);
 CommandBody AddQueryCommand(CLI::App& app);
 CommandBody AddExportCommand(CLI::App& app);

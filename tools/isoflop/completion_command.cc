@@ -20,7 +20,8 @@ namespace {
 // Commands by what their words are. All others take files.
 constexpr const char* kTakeYaml[] = {"run", "plan", "submit"};
 constexpr const char* kTakeStudies[] = {"status", "watch",  "explain", "pause",   "resume", "cancel",
-                                        "retry",  "export", "fit",     "predict", "report"};
+                                        "retry",  "export", "fit",     "predict", "report", "compare",
+                                        "extend"};
 constexpr const char* kTakeTrials[] = {"logs", "explain", "cancel", "retry"};
 
 struct CommandWords {

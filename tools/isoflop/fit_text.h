@@ -19,6 +19,9 @@ std::string CountInterval(const Estimate& estimate);
 // The same in plain numbers with `digits` significant digits.
 std::string PlainInterval(const Estimate& estimate, int digits);
 
+// "N* 2.79B [2.42, 3.29]".
+std::string NamedCount(const std::string& name, const Estimate& estimate);
+
 // "compatible with Hoffmann (0.46-0.50), not with Kaplan (0.73)": the published
 // exponents against the 95 % interval of a. Empty without an interval.
 std::string CompatibleWith(const Estimate& a);

@@ -94,6 +94,9 @@ std::optional<LiveFit> FitLive(const std::vector<wire::Trial>& trials, AnalysisO
   if (largest > 0) options.budgets = {largest};
   options.spec.draws = kLiveDraws;
   options.threads = 1;
+  options.sections = AnalysisOptions::Sections::None();  // a line, every few seconds
+  options.spec.coverage = "off";
+  if (options.spec.form == "auto") options.spec.form = "chinchilla";
   const absl::StatusOr<AnalysisResult> result = Analyze(std::move(observations), options);
   if (!result.ok() || !result->parametric.has_value()) return std::nullopt;
   LiveFit fit;

@@ -15,6 +15,7 @@
 #include "tools/isoflop/analysis_input.h"
 #include "tools/isoflop/commands.h"
 #include "tools/isoflop/fit_text.h"
+#include "tools/isoflop/predict_extras.h"
 
 namespace isoflop {
 namespace {
@@ -36,11 +37,9 @@ absl::StatusOr<double> Amount(const std::string& flag, const std::string& text, 
 
 // Exactly one question.
 absl::Status CheckQuestion(const PredictFlags& flags) {
-  if (!flags.inference_tokens.empty()) {
-    return BadFlag("--inference-tokens", "comes in a later release", "isoflop predict --budget 1e21");
-  }
-  if (!flags.unique_tokens.empty()) {
-    return BadFlag("--unique-tokens", "comes in a later release", "isoflop predict --budget 1e21");
+  if (flags.budget.empty() && (!flags.inference_tokens.empty() || !flags.unique_tokens.empty())) {
+    const std::string flag = flags.inference_tokens.empty() ? "--unique-tokens" : "--inference-tokens";
+    return BadFlag(flag, "is asked of a budget", absl::StrCat("--budget 1e21 ", flag, " 2T"));
   }
   if (flags.params.empty() != flags.tokens.empty()) {
     return BadFlag(flags.params.empty() ? "--tokens" : "--params", "the loss needs both N and D",
@@ -56,23 +55,6 @@ absl::Status CheckQuestion(const PredictFlags& flags) {
 
 // --- JSON ---------------------------------------------------------------------------------
 
-Json ToJson(const Estimate& estimate) {
-  Json intervals = Json::array();
-  for (const Interval& interval : estimate.intervals) {
-    intervals.push_back({{"level", interval.level}, {"lo", interval.lo}, {"hi", interval.hi}});
-  }
-  return {{"value", estimate.value},
-          {"se", estimate.se ? Json(*estimate.se) : Json()},
-          {"intervals", std::move(intervals)},
-          {"method", estimate.method}};
-}
-
-Json ToJson(const Quantity& quantity) {
-  if (const Estimate* estimate = EstimateIn(quantity)) return ToJson(*estimate);
-  const Refusal& refusal = std::get<Refusal>(quantity);
-  return {{"refusal", {{"code", ToString(refusal.code)}, {"message", refusal.message}, {"cure", refusal.cure}}}};
-}
-
 void PrintJson(Json object, const AnalysisInput& input) {
   object["schema"] = "isoflop.predict/1";
   object["source"] = input.name;
@@ -84,52 +66,49 @@ void PrintJson(Json object, const AnalysisInput& input) {
 // Prints the refusal in `quantity`, if it is one.
 bool Refused(const Quantity& quantity) {
   if (EstimateIn(quantity) != nullptr) return false;
-  const Refusal& refusal = std::get<Refusal>(quantity);
-  std::fflush(stdout);
-  std::fprintf(stderr, "predict: %s: %s\ncure: %s\n", ToString(refusal.code).c_str(), refusal.message.c_str(),
-               refusal.cure.c_str());
+  PrintRefusal("predict", std::get<Refusal>(quantity));
   return true;
 }
 
-std::string Count(const std::string& name, const Estimate& estimate) {
-  return absl::StrCat(name, " ", FormatCount(estimate.value), CountInterval(estimate));
-}
-
-int PredictAtBudget(const AnalysisResult& result, const AnalysisInput& input, double budget, bool json) {
+int PredictAtBudget(const AnalysisResult& result, const AnalysisInput& input, double budget,
+                    std::optional<double> inference_tokens, std::optional<double> unique_tokens, bool json) {
   const OptimalRow row = PredictOptimum(result, budget);
   std::vector<EfficiencyRow> costs;
   for (const double ratio : {4.0, 10.0, 20.0, 40.0, 100.0}) {
     if (std::optional<EfficiencyRow> cost = PredictEfficiency(result, budget, ratio)) costs.push_back(*std::move(cost));
   }
   const bool refused = EstimateIn(row.params) == nullptr;
+  const BudgetExtras extras = refused ? BudgetExtras() : ExtrasAt(result, row, inference_tokens, unique_tokens);
+  const int code = refused || extras.repeated_refusal ? kExitInPart : kExitOk;
   if (json) {
     Json efficiency = Json::array();
     for (const EfficiencyRow& cost : costs) {
       efficiency.push_back({{"tokens_per_parameter", cost.tokens_per_parameter},
                             {"params", cost.params},
                             {"tokens", cost.tokens},
-                            {"loss", ToJson(cost.loss)},
-                            {"excess_loss", ToJson(cost.excess_loss)},
-                            {"equivalent_flops", ToJson(cost.equivalent_flops)},
-                            {"wasted_fraction", ToJson(cost.wasted_fraction)},
+                            {"loss", EstimateJson(cost.loss)},
+                            {"excess_loss", EstimateJson(cost.excess_loss)},
+                            {"equivalent_flops", EstimateJson(cost.equivalent_flops)},
+                            {"wasted_fraction", EstimateJson(cost.wasted_fraction)},
                             {"wasted_flops", cost.wasted_flops}});
     }
-    PrintJson({{"budget_flops", budget},
-               {"extrapolated", row.extrapolated},
-               {"log10_over_max", row.log10_over_max},
-               {"params", ToJson(row.params)},
-               {"tokens", ToJson(row.tokens)},
-               {"tokens_per_parameter", ToJson(row.tokens_per_parameter)},
-               {"loss", ToJson(row.loss)},
-               {"efficiency", std::move(efficiency)}},
-              input);
-    return refused ? kExitInPart : kExitOk;
+    Json object = ExtrasJson(extras);
+    object.update({{"budget_flops", budget},
+                   {"extrapolated", row.extrapolated},
+                   {"log10_over_max", row.log10_over_max},
+                   {"params", EstimateJson(row.params)},
+                   {"tokens", EstimateJson(row.tokens)},
+                   {"tokens_per_parameter", EstimateJson(row.tokens_per_parameter)},
+                   {"loss", EstimateJson(row.loss)},
+                   {"efficiency", std::move(efficiency)}});
+    PrintJson(std::move(object), input);
+    return code;
   }
   if (Refused(row.params)) return kExitInPart;
   const Estimate& ratio = *EstimateIn(row.tokens_per_parameter);
   const Estimate& loss = *EstimateIn(row.loss);
-  std::printf("%s  %s  D/N %s%s  loss %s%s\n", Count("N*", *EstimateIn(row.params)).c_str(),
-              Count("D*", *EstimateIn(row.tokens)).c_str(), FormatSignificant(ratio.value, 3).c_str(),
+  std::printf("%s  %s  D/N %s%s  loss %s%s\n", NamedCount("N*", *EstimateIn(row.params)).c_str(),
+              NamedCount("D*", *EstimateIn(row.tokens)).c_str(), FormatSignificant(ratio.value, 3).c_str(),
               PlainInterval(ratio, 3).c_str(), FormatLoss(loss.value).c_str(), PlainInterval(loss, 4).c_str());
   std::string line = "wasted compute at D/N ";
   for (const EfficiencyRow& cost : costs) {
@@ -141,18 +120,23 @@ int PredictAtBudget(const AnalysisResult& result, const AnalysisInput& input, do
   }
   std::printf("%s\n", line.c_str());
   if (row.extrapolated) {
-    std::printf("beyond the data: %s decades over the largest budget %s\n",
+    const double demonstrated = result.holdout && !result.holdout->refusal ? result.holdout->demonstrated_decades : 0;
+    std::printf("beyond %s: %s decades over the largest budget %s\n",
+                demonstrated > 0 ? absl::StrFormat("what hold-out demonstrated (%.2gx)", std::pow(10, demonstrated)).c_str()
+                                 : "the data",
                 FormatSignificant(row.log10_over_max, 2).c_str(), FormatFlops(result.max_flops).c_str());
   }
-  return kExitOk;
+  PrintExtras(extras);
+  return code;
 }
 
 int PredictAtPoint(const AnalysisResult& result, const AnalysisInput& input, double params, double tokens, bool json) {
   const Quantity loss = PredictLoss(result, params, tokens);
+  const Quantity new_run = PredictNewRun(result, params, tokens);
   const double flops = ComputeModelOf(result).FlopsAt(params, tokens);
   if (json) {
-    PrintJson({{"params", params}, {"tokens", tokens}, {"flops", flops}, {"loss", ToJson(loss)},
-               {"new_run_sigma", result.noise.sigma}},
+    PrintJson({{"params", params}, {"tokens", tokens}, {"flops", flops}, {"loss", EstimateJson(loss)},
+               {"new_run", EstimateJson(new_run)}, {"new_run_sigma", result.noise.sigma}},
               input);
     return EstimateIn(loss) == nullptr ? kExitInPart : kExitOk;
   }
@@ -160,7 +144,11 @@ int PredictAtPoint(const AnalysisResult& result, const AnalysisInput& input, dou
   const Estimate& estimate = *EstimateIn(loss);
   std::printf("loss %s%s  C %s  D/N %s", FormatLoss(estimate.value).c_str(), PlainInterval(estimate, 4).c_str(),
               FormatFlops(flops).c_str(), FormatSignificant(tokens / params, 3).c_str());
-  if (result.noise.sigma > 0) {
+  // The law's band above is of the mean of many runs; one run scatters about it.
+  const Estimate* run = EstimateIn(new_run);
+  if (run != nullptr && ShownInterval(*run) != nullptr) {
+    std::printf("  a new run%s", PlainInterval(*run, 4).c_str());
+  } else if (result.noise.sigma > 0) {
     std::printf("  a new run +-%s (1 sigma)", FormatSignificant(result.noise.sigma * estimate.value, 2).c_str());
   }
   std::printf("\n");
@@ -171,9 +159,9 @@ int PredictAtLoss(const AnalysisResult& result, const AnalysisInput& input, doub
   const LossTarget target = PredictBudgetForLoss(result, loss);
   if (json) {
     PrintJson({{"loss", loss},
-               {"budget_flops", ToJson(target.budget_flops)},
-               {"params", ToJson(target.params)},
-               {"tokens", ToJson(target.tokens)}},
+               {"budget_flops", EstimateJson(target.budget_flops)},
+               {"params", EstimateJson(target.params)},
+               {"tokens", EstimateJson(target.tokens)}},
               input);
     return EstimateIn(target.budget_flops) == nullptr ? kExitInPart : kExitOk;
   }
@@ -185,7 +173,7 @@ int PredictAtLoss(const AnalysisResult& result, const AnalysisInput& input, doub
     interval = absl::StrCat(" [", end(shown->lo), ", ", end(shown->hi), "]");
   }
   std::printf("C %s%s  %s  %s\n", FormatFlops(budget.value).c_str(), interval.c_str(),
-              Count("N*", *EstimateIn(target.params)).c_str(), Count("D*", *EstimateIn(target.tokens)).c_str());
+              NamedCount("N*", *EstimateIn(target.params)).c_str(), NamedCount("D*", *EstimateIn(target.tokens)).c_str());
   return kExitOk;
 }
 
@@ -193,6 +181,15 @@ absl::StatusOr<int> RunPredict(const PredictFlags& flags, const Context& context
   ISOFLOP_RETURN_IF_ERROR(CheckQuestion(flags));
   ISOFLOP_ASSIGN_OR_RETURN(AnalysisInput input, LoadAnalysisInput(flags.analysis, context));
   double budget = 0, params = 0, tokens = 0, loss = 0;
+  std::optional<double> inference_tokens, unique_tokens;
+  if (!flags.inference_tokens.empty()) {
+    ISOFLOP_ASSIGN_OR_RETURN(inference_tokens, Amount("--inference-tokens", flags.inference_tokens, "2T"));
+    input.options.inference_tokens = {*inference_tokens};
+  }
+  if (!flags.unique_tokens.empty()) {
+    ISOFLOP_ASSIGN_OR_RETURN(unique_tokens, Amount("--unique-tokens", flags.unique_tokens, "25B"));
+    input.options.unique_tokens = unique_tokens;
+  }
   if (!flags.budget.empty()) {
     ISOFLOP_ASSIGN_OR_RETURN(budget, Amount("--budget", flags.budget, "1e21"));
   } else if (!flags.loss.empty()) {
@@ -201,9 +198,11 @@ absl::StatusOr<int> RunPredict(const PredictFlags& flags, const Context& context
     ISOFLOP_ASSIGN_OR_RETURN(params, Amount("--params", flags.params, "1.3B"));
     ISOFLOP_ASSIGN_OR_RETURN(tokens, Amount("--tokens", flags.tokens, "26B"));
   }
+  // How far an optimum may lie from the data is what hold-out demonstrated.
+  input.options.sections.holdout = params == 0;
   ISOFLOP_ASSIGN_OR_RETURN(const AnalysisResult result, Analyze(input.observations, input.options));
   if (input.is_newest && !context.flags.json) std::printf("%s\n", input.name.c_str());
-  if (budget > 0) return PredictAtBudget(result, input, budget, context.flags.json);
+  if (budget > 0) return PredictAtBudget(result, input, budget, inference_tokens, unique_tokens, context.flags.json);
   if (loss > 0) return PredictAtLoss(result, input, loss, context.flags.json);
   return PredictAtPoint(result, input, params, tokens, context.flags.json);
 }
@@ -217,8 +216,8 @@ CommandBody AddPredictCommand(CLI::App& app) {
   app.add_option("--params", flags->params, "with --tokens: the loss there")->type_name("N");
   app.add_option("--tokens", flags->tokens, "with --params")->type_name("D");
   app.add_option("--loss", flags->loss, "the least C that reaches it")->type_name("L");
-  app.add_option("--inference-tokens", flags->inference_tokens, "in a later release")->type_name("T");
-  app.add_option("--unique-tokens", flags->unique_tokens, "in a later release")->type_name("U");
+  app.add_option("--inference-tokens", flags->inference_tokens, "with --budget: N and D of that loss that cost least when T tokens are served")->type_name("T");
+  app.add_option("--unique-tokens", flags->unique_tokens, "with --budget: the optimum when the corpus has U tokens")->type_name("U");
   return [flags](Context& context) { return RunPredict(*flags, context); };
 }
 

@@ -174,6 +174,7 @@ absl::StatusOr<MadeReport> MakeReport(const ReportRequest& request, const Contex
   } else {
     ISOFLOP_ASSIGN_OR_RETURN(about, StudyReportContext(input.name, context.environment.db));
   }
+  input.options.sections = AnalysisOptions::Sections();  // a report has them all
   MadeReport made{.name = input.name, .is_newest = input.is_newest, .analysis = {}, .report = {}, .written = {}};
   ISOFLOP_ASSIGN_OR_RETURN(made.analysis, Analyze(std::move(input.observations), input.options));
   made.report = BuildReport(made.analysis, about);
