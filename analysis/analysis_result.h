@@ -237,11 +237,13 @@ struct IsoflopFit {
 struct EnvelopePoint {
   size_t row = 0;  // into AnalysisResult::rows
   double flops = 0, params = 0, tokens = 0, loss = 0;
+  bool schedule_ended = false;  // the learning rate reached its end at these tokens
 };
 
 struct EnvelopeFit {
   std::vector<EnvelopePoint> hull;  // vertices of the lower hull that are kept, by rising C
   int curve_points = 0;             // that the hull was taken of
+  int open_vertices = 0;            // where the schedule had not ended, or is not known to have
   double largest_share = 0;         // of the vertices that one N holds; a third warns
   bool ends_at_extreme_sizes = false;  // smallest and largest N hold the ends of the hull
   std::optional<PowerLaw> params_law, tokens_law;
