@@ -41,7 +41,8 @@ struct AnalysisOptions {
     bool uncertainty = true;  // BCa, profiles, influence, coverage
     bool forms = true;
     bool conventions = true;
-    static Sections None() { return {false, false, false, false, false, false}; }
+    bool design = true;       // the next trials
+    static Sections None() { return {false, false, false, false, false, false, false}; }
   };
   Sections sections = Sections::None();
 

@@ -8,25 +8,18 @@
 #include "absl/strings/str_cat.h"
 #include "analysis/agreement.h"
 #include "analysis/analysis_warnings.h"
-#include "analysis/beyond_optimum.h"
+#include "analysis/approach_fits.h"
+#include "analysis/bootstrap.h"
 #include "analysis/conventions.h"
 #include "analysis/coverage.h"
-#include "analysis/envelope_fit.h"
+#include "analysis/experiment_design.h"
 #include "analysis/form_ranking.h"
 #include "analysis/holdout.h"
 #include "analysis/interval_methods.h"
-#include "analysis/isoflop_fit.h"
-#include "analysis/law_fit.h"
 #include "analysis/optimum_tables.h"
-#include "analysis/parametric_estimates.h"
-#include "analysis/power_law_draws.h"
-#include "analysis/prediction.h"
-#include "analysis/resample.h"
 #include "analysis/seed_noise.h"
 #include "analysis/selection.h"
 #include "analysis/sensitivity.h"
-#include "analysis/statistics.h"
-#include "analysis/subset_fit.h"
 #include "study/did_you_mean.h"
 #include "study/status_macros.h"
 
@@ -118,50 +111,25 @@ bool Prepare(const std::vector<Observation>& observations, AnalysisResult* resul
   return true;
 }
 
-bool HasCurves(const std::vector<KeptRow>& rows) {
-  return std::any_of(rows.begin(), rows.end(), [](const KeptRow& row) { return !row.observation.curve.empty(); });
-}
-
-// The form that the options name; "auto": the one that predicts best, and the
-// ranking stays in the result.
-LawForm ResolveForm(AnalysisResult* result) {
+// "auto" becomes the form that predicts best; the ranking stays in the result.
+void ResolveForm(AnalysisResult* result) {
   std::string& form = result->options.spec.form;
-  if (form == "auto") {
-    result->forms = RankForms(result->rows, result->options);
-    form = ToString(result->forms->recommended);
-  }
-  return *ParseLawForm(form);
-}
-
-void FitApproach1(const AnalysisOptions& options, std::vector<EnvelopePoint>* points, AnalysisResult* result) {
-  if (!HasCurves(result->rows)) return;
-  *points = EnvelopePoints(result->rows, {.flops = options.flops});
-  result->envelope = FitEnvelope(*points);
+  if (form != "auto") return;
+  result->forms = RankForms(result->rows, result->options);
+  form = ToString(result->forms->recommended);
 }
 
 // What needs a law and reads the finished fit: intervals beside the percentiles.
 void FillUncertainty(int threads, AnalysisResult* result) {
-  AddBca(JackknifeLaws(*result), result);
+  AddBca(JackknifeLaws(*result, threads), result);
   result->profiles = ProfileLaw(*result);
-  result->influence = MeasureInfluence(*result);
+  result->influence = MeasureInfluence(*result, threads);
   if (result->options.spec.coverage == "off") return;
   CoverageOptions coverage;
   coverage.nested = result->options.spec.coverage == "nested";
   coverage.seed = result->options.spec.bootstrap_seed;
   coverage.threads = threads;
   result->coverage = SimulateCoverage(*result, coverage);
-}
-
-// The analysis of a part of the rows, without sections and draws.
-AnalysisResult AnalyzePart(const AnalysisResult& whole, absl::Span<const size_t> rows) {
-  std::vector<Observation> observations;
-  for (const size_t row : rows) observations.push_back(whole.rows[row].observation);
-  AnalysisOptions options = whole.options;
-  options.sections = AnalysisOptions::Sections::None();
-  options.spec.outliers = 0;  // dropped already
-  options.spec.goal_budget = whole.target_flops;
-  absl::StatusOr<AnalysisResult> part = Analyze(std::move(observations), options);
-  return part.ok() ? *std::move(part) : AnalysisResult();
 }
 
 }  // namespace
@@ -172,39 +140,8 @@ absl::StatusOr<AnalysisResult> Analyze(std::vector<Observation> observations, co
   result.options = options;
   if (!Prepare(observations, &result)) return result;
   const AnalysisOptions::Sections& sections = options.sections;
-
-  // Approach 3.
-  const FitRows rows = FitRowsOfSubset(result.rows, AllRows(result.rows.size()));
-  LawFitOptions fit_options{options.spec.objective, options.spec.delta};
-  fit_options.form = ResolveForm(&result);
-  std::optional<LawFit> law_fit;
-  result.parametric_refusal = RefuseFit(result.rows, rows.weight, ParameterCount(fit_options.form));
-  if (!result.parametric_refusal) law_fit = FitLossLaw(rows, fit_options);
-
-  // Approaches 1 and 2, and the draws of all three.
-  std::vector<EnvelopePoint> points;
-  FitApproach1(options, &points, &result);
-  IsoflopOptions isoflop_options{options.spec.budget_tolerance, options.flops, result.noise.sigma * Mean(rows.loss)};
-  isoflop_options.minimum = options.spec.isoflop_minimum;
-  result.isoflop = FitIsoflop(result.rows, isoflop_options);
-  AnalysisOptions resolved = result.options;
-  resolved.threads = options.threads;
-  const Resampling resampling = ResampleFits(result.rows, rows, law_fit ? &*law_fit : nullptr, fit_options,
-                                             isoflop_options, resolved, points);
-  result.bootstrap = resampling.summary;
-  if (law_fit) {
-    FillParametric(*law_fit, rows, &result);
-    if (!result.noise.from_replicates) result.noise.sigma = law_fit->certificate.sigma;
-    result.noise.lack_of_fit = TestLackOfFit(result);
-    AddIsoflopBias(result.rows, law_fit->law, result.target_flops, isoflop_options, &*result.isoflop);
-  }
-  const auto add_intervals = [&](Approach approach, auto& fit) {
-    if (!fit || !fit->params_law || !fit->tokens_law) return;
-    AddPowerLawIntervals(PowerLawsOf(resampling.fits, approach), options.spec.levels, result.bootstrap.method,
-                         &*fit->params_law, &*fit->tokens_law);
-  };
-  add_intervals(Approach::kIsoflop, result.isoflop);
-  add_intervals(Approach::kEnvelope, result.envelope);
+  ResolveForm(&result);
+  const Resampling resampling = FitApproaches(options.threads, /*finished_schedules_only=*/false, &result);
 
   // How far the law is known to reach, then the optimum within that reach.
   if (sections.holdout) result.holdout = ScoreHoldout(result, options.threads);
@@ -216,15 +153,18 @@ absl::StatusOr<AnalysisResult> Analyze(std::vector<Observation> observations, co
 
   if (sections.uncertainty && result.parametric) FillUncertainty(options.threads, &result);
   if (sections.agreement) {
-    result.agreement = JudgeAgreement(result, resampling.fits, [&result](absl::Span<const size_t> part) {
-      return AnalyzePart(result, part);
+    result.agreement = JudgeAgreement(result, resampling.fits, [&](const StudyPart& part) {
+      PartFits fits{WithRows(result, part.rows), {}};
+      fits.draws = FitApproaches(options.threads, part.finished_schedules_only, &fits.result).fits;
+      return fits;
     });
   }
   if (sections.sensitivity && result.parametric) {
-    result.sensitivity = SensitivitySheet(observations, result.options, result);
+    result.sensitivity = SensitivitySheet(observations, result);
   }
   if (sections.forms && !result.forms) result.forms = RankForms(result.rows, result.options);
   if (sections.conventions) result.conventions = CompareConventions(observations, result);
+  if (sections.design && result.parametric) result.design = DesignNextTrials(result, {});
   AddWarnings(&result);
   return result;
 }

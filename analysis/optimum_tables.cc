@@ -106,6 +106,26 @@ void FillOptimumTables(double from_flops, AnalysisResult* result) {
     }
     result->optimal.push_back(std::move(row));
   }
+  // Beside the optimum.
+  const double target = result->target_flops;
+  result->overtraining = OvertrainingRows(*result, target);
+  const OptimalRow at_target = PredictOptimum(*result, target);
+  if (const Estimate* tokens = EstimateIn(at_target.tokens)) {
+    std::vector<double> inference_tokens = result->options.inference_tokens;
+    if (inference_tokens.empty()) inference_tokens = {tokens->value, 10 * tokens->value, 100 * tokens->value};
+    for (const double inference : inference_tokens) {
+      if (auto row = PredictInference(*result, target, inference)) result->inference.push_back(*std::move(row));
+    }
+  }
+  const std::optional<double> unique = result->options.unique_tokens ? result->options.unique_tokens : UniqueTokens(*result);
+  if (!unique) return;
+  result->data_exhausted_flops = DataExhaustedFlops(*result, *unique);
+  if (result->parametric->law.form != LawForm::kDataConstrained) return;
+  for (const OptimalRow& row : result->optimal) {
+    if (auto repeated = PredictRepeatedData(*result, row.budget_flops, *unique)) {
+      result->repeated_data.push_back(*std::move(repeated));
+    }
+  }
 }
 
 }  // namespace isoflop

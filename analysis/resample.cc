@@ -85,7 +85,7 @@ std::optional<Refusal> RefuseFit(absl::Span<const KeptRow> rows, absl::Span<cons
 
 Resampling ResampleFits(absl::Span<const KeptRow> rows, const FitRows& fit_rows, const LawFit* full,
                         const LawFitOptions& fit_options, const IsoflopOptions& isoflop_options,
-                        const AnalysisOptions& options, absl::Span<const EnvelopePoint> envelope,
+                        const AnalysisOptions& options, const EnvelopeCandidates& envelope,
                         const SeedNoise& noise) {
   Resampling resampling;
   BootstrapSummary& summary = resampling.summary;
@@ -119,7 +119,7 @@ Resampling ResampleFits(absl::Span<const KeptRow> rows, const FitRows& fit_rows,
       ResampledFit& fit = resampling.fits[static_cast<size_t>(draw)];
       RowsOfDraw(design, draws, draw, fit_rows, &drawn);
       fit.isoflop = RefitIsoflop(rows, groups, drawn.weights, drawn.losses, isoflop_options);
-      if (!envelope.empty() && !design.MovesLosses()) fit.envelope = RefitEnvelope(envelope, drawn.weights);
+      if (!envelope.points.empty() && !design.MovesLosses()) fit.envelope = RefitEnvelope(envelope, drawn.weights);
       if (starts.empty() || RefuseFit(rows, drawn.weights, parameters, separate)) continue;
       const Refit refit = RefitLossLaw(drawn.rows, fit_options, starts);
       if (!std::isfinite(refit.f)) continue;

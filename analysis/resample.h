@@ -35,7 +35,7 @@ struct Resampling {
 // `full` all of them fail. Equal for any number of threads.
 Resampling ResampleFits(absl::Span<const KeptRow> rows, const FitRows& fit_rows, const LawFit* full,
                         const LawFitOptions& fit_options, const IsoflopOptions& isoflop_options,
-                        const AnalysisOptions& options, absl::Span<const EnvelopePoint> envelope = {},
+                        const AnalysisOptions& options, const EnvelopeCandidates& envelope = {},
                         const SeedNoise& noise = {});
 
 // Why rows with these weights cannot carry a form of so many `parameters`: too few

@@ -78,7 +78,8 @@ std::optional<Reason> FirstReason(const Observation& observation, const Facts& f
   if (observation.schedule_ended == false) {
     return Reason{ExclusionRule::kScheduleNotEnded, "the learning rate had not reached its end"};
   }
-  if (observation.unique_tokens && observation.tokens_trained > *observation.unique_tokens) {
+  const bool repeats_count = options.spec.form == ToString(LawForm::kDataConstrained);
+  if (!repeats_count && observation.unique_tokens && observation.tokens_trained > *observation.unique_tokens) {
     return Reason{ExclusionRule::kRepeatedData,
                   absl::StrCat(FormatSignificant(observation.tokens_trained / *observation.unique_tokens, 3), " epochs")};
   }

@@ -1,6 +1,10 @@
 #include "analysis/subset_fit.h"
 
-#include "absl/strings/str_cat.h"
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "analysis/leverage.h"
 #include "analysis/resample.h"
 
 namespace isoflop {
@@ -24,15 +28,21 @@ FitRows FitRowsOfSubset(absl::Span<const KeptRow> rows, absl::Span<const size_t>
   }
   FitRows columns = MakeFitRows(params, tokens, loss);
   for (size_t i = 0; i < subset.size(); ++i) columns.weight[i] = rows[subset[i]].weight;
+  const bool known = std::any_of(subset.begin(), subset.end(),
+                                 [&](size_t row) { return rows[row].observation.unique_tokens.has_value(); });
+  for (size_t i = 0; known && i < subset.size(); ++i) {
+    const std::optional<double>& unique = rows[subset[i]].observation.unique_tokens;
+    columns.ln_unique.push_back(unique ? std::log(*unique) : std::numeric_limits<double>::infinity());
+  }
   return columns;
 }
 
 std::optional<Refusal> RefuseSubset(absl::Span<const KeptRow> rows, absl::Span<const size_t> subset,
-                                    const LawFitOptions& /*options*/) {
+                                    const LawFitOptions& options) {
   if (subset.empty()) return Refusal{Code::kUnderdetermined, "no row is left to fit", "more rows"};
   std::vector<double> weights(rows.size(), 0);
   for (const size_t row : subset) weights[row] = rows[row].weight;
-  return RefuseFit(rows, weights);
+  return RefuseFit(rows, weights, ParameterCount(options.form), HasSeparateExponents(options.form));
 }
 
 double PredictedLossOf(const LossLaw& law, const KeptRow& row) {
