@@ -201,7 +201,8 @@ TEST(HoldoutTest, TheIntervalNarrowsAsBudgetsAreAdded) {
   double all = 0;
   for (const KeptRow& row : result.rows) all += row.flops;
   EXPECT_EQ(spent, all);
-  const Interval* params = EstimateIn(PredictOptimum(result, result.target_flops).params)->At(95);
+  const OptimalRow optimum = PredictOptimum(result, result.target_flops);
+  const Interval* params = EstimateIn(optimum.params)->At(95);
   EXPECT_LE(RelativeDifference(width, params->hi / params->lo), 1e-12);
   EXPECT_GT(holdout.width_by_flops.front().second, 2 * width);
   EXPECT_GT(holdout.width_by_flops.front().second, 1);
