@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "analysis/envelope_fit.h"
 #include "analysis/isoflop_fit.h"
 #include "analysis/selection.h"
 #include "analysis/statistics.h"
@@ -45,10 +46,16 @@ ConventionRow RefittedRow(const std::vector<KeptRow>& rows, const AnalysisOption
   isoflop_options.budget_tolerance = options.spec.budget_tolerance;
   isoflop_options.flops = options.flops;
   isoflop_options.seed_sigma = base.noise.sigma * Mean(columns.loss);
+  isoflop_options.minimum = ParseMinimumMethod(options.spec.isoflop_minimum).value_or(MinimumMethod::kQuadratic);
   const IsoflopFit isoflop = FitIsoflop(rows, isoflop_options);
   // Without draws the delta method's standard error stands beside it.
   row.a_isoflop = ExponentOf(isoflop.params_law, isoflop.refusal);
-  row.a_envelope = Refusal{Code::kTooFewPoints, "no loss curves", "curves of several sizes"};
+  if (base.envelope) {
+    const EnvelopeFit envelope = FitEnvelope(EnvelopePoints(rows, {}));
+    row.a_envelope = ExponentOf(envelope.params_law, envelope.refusal);
+  } else {
+    row.a_envelope = Refusal{Code::kTooFewPoints, "no loss curves", "curves of several sizes"};
+  }
   return row;
 }
 
