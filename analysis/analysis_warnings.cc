@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "analysis/sensitivity.h"
 #include "study/format.h"
 
 namespace isoflop {
@@ -128,8 +129,9 @@ void WarnOfReach(AnalysisResult* result) {
     warn(Code::kApproachesDisagree, result->agreement->reason);
   }
   for (const SensitivityRow& row : result->sensitivity) {
-    // Sorted: the first that counts is the strongest.
-    if (row.ln_params_in_se && std::abs(*row.ln_params_in_se) > 2) {
+    // Sorted: the first that counts is the strongest. Another count of N is another
+    // quantity, not another answer.
+    if (IsSensitive(row) && row.group != "convention") {
       warn(Code::kSensitive, absl::StrFormat("%s moves N*(C_T) by a factor %.3g, %.2g standard errors", row.name,
                                              std::exp(EstimateIn(row.delta_ln_params)->value), *row.ln_params_in_se));
       break;
