@@ -142,7 +142,7 @@ Agreement Judge(const AnalysisResult& result, absl::Span<const ResampledFit> dra
   const ApproachDifference* largest = LargestReal(agreement);
   if (largest == nullptr) {
     agreement.verdict = Verdict::kAgree;
-    agreement.reason = absl::StrCat(optima, ", no difference leaves out 0 (95%, Holm over ",
+    agreement.reason = absl::StrCat(optima, ", no difference of N* or its exponent leaves out 0 (95%, Holm over ",
                                     Plural(judged, "pair"), "), and ", factor_text, refused);
     return agreement;
   }

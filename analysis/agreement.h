@@ -10,8 +10,10 @@
 //   disagree            else, with the first cause whose removal mends it
 //
 // Compared are the exponent of N*(C), ln N*(C_T), and the loss that the
-// allocation reaches at C_T on the surface of approach 3 (approaches 1 and 2 have
-// no loss of their own). Approach 2 is compared with its bias taken off, draw by
+// allocation reaches at C_T on the surface of approach 3: approaches 1 and 2 have
+// no loss of their own. That loss follows from N* alone and is least at approach
+// 3's, so whatever is noisier lies above it; it is told, and only the other two
+// make a difference real. Approach 2 is compared with its bias taken off, draw by
 // draw. Under exact FLOPs approach 3's exponent is the slope of its frontier over
 // the C of the rows.
 //

@@ -48,8 +48,9 @@ struct Pair {
   Difference exponent, ln_params, loss;
 };
 
-// Holm's levels over the pairs for one of the quantities.
-void ApplyHolm(std::vector<Pair*> pairs, Difference Pair::* which, Quantity ApproachDifference::* to,
+// Holm's levels over the pairs for one of the quantities; `decides`: an interval that
+// leaves out 0 makes the pair's difference real.
+void ApplyHolm(std::vector<Pair*> pairs, Difference Pair::* which, Quantity ApproachDifference::* to, bool decides,
                const std::string& method) {
   std::stable_sort(pairs.begin(), pairs.end(), [&](const Pair* x, const Pair* y) { return (x->*which).p < (y->*which).p; });
   double alpha = 0;
@@ -64,7 +65,7 @@ void ApplyHolm(std::vector<Pair*> pairs, Difference Pair::* which, Quantity Appr
     estimate.method = absl::StrCat(method, ", Holm over ", Plural(static_cast<int64_t>(pairs.size()), "pair"));
     const Interval& interval = estimate.intervals.front();
     if (interval.lo > 0 || interval.hi < 0) {
-      pairs[k]->difference.real = true;
+      pairs[k]->difference.real = pairs[k]->difference.real || decides;
     } else {
       rejecting = false;
     }
@@ -182,7 +183,7 @@ std::vector<ApproachDifference> CompareApproaches(const ApproachReader& reader, 
       }
       const size_t found = exponent.size();
       pair.difference.missing_share =
-          draws.empty() ? 1 : 1 - static_cast<double>(found) / static_cast<double>(draws.size());
+          draws.empty() ? 1 : static_cast<double>(draws.size() - found) / static_cast<double>(draws.size());
       if (pair.difference.missing_share > kMostMissing || found < kFewestDraws) {
         const Refusal refusal{Code::kWeaklyIdentified,
                               absl::StrFormat("%s or %d finds no optimum in %.1f%% of %d draws", ToString(approaches[i]),
@@ -202,9 +203,9 @@ std::vector<ApproachDifference> CompareApproaches(const ApproachReader& reader, 
   for (Pair& pair : pairs) {
     if (EstimateIn(pair.difference.exponent) != nullptr) judged.push_back(&pair);
   }
-  ApplyHolm(judged, &Pair::exponent, &ApproachDifference::exponent, method);
-  ApplyHolm(judged, &Pair::ln_params, &ApproachDifference::ln_params_at_target, method);
-  ApplyHolm(judged, &Pair::loss, &ApproachDifference::loss_at_target, method);
+  ApplyHolm(judged, &Pair::exponent, &ApproachDifference::exponent, true, method);
+  ApplyHolm(judged, &Pair::ln_params, &ApproachDifference::ln_params_at_target, true, method);
+  ApplyHolm(judged, &Pair::loss, &ApproachDifference::loss_at_target, false, method);
   std::vector<ApproachDifference> differences;
   for (Pair& pair : pairs) differences.push_back(std::move(pair.difference));
   return differences;

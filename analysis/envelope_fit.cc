@@ -70,6 +70,17 @@ std::vector<TrainPoint> SmoothedTrainLosses(const std::vector<LossPoint>& curve,
   return smooth;
 }
 
+// Points a share `width` of their tokens apart, and the last: nearer ones share
+// half of their window, and a curve of thousands would cost every draw.
+std::vector<TrainPoint> Thinned(const std::vector<TrainPoint>& points, double width) {
+  std::vector<TrainPoint> kept;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const bool apart = kept.empty() || points[i].tokens >= kept.back().tokens * (1 + width) * (1 - 1e-9);
+    if (apart || i + 1 == points.size()) kept.push_back(points[i]);
+  }
+  return kept;
+}
+
 bool ByFlops(const EnvelopePoint& x, const EnvelopePoint& y) {
   if (x.flops != y.flops) return x.flops < y.flops;
   return x.loss != y.loss ? x.loss < y.loss : x.row < y.row;
@@ -97,7 +108,7 @@ std::vector<EnvelopePoint> CurveOf(const KeptRow& row, size_t index, const Envel
   const double unit = row.loss / observation.final_loss_nats;
   std::vector<EnvelopePoint> points;
   const bool ended = observation.schedule_ended == true;
-  for (const TrainPoint& point : SmoothedTrainLosses(observation.curve, options.smoothing)) {
+  for (const TrainPoint& point : Thinned(SmoothedTrainLosses(observation.curve, options.smoothing), options.smoothing)) {
     points.push_back({.row = index,
                       .flops = flops_per_token * point.tokens,
                       .params = row.params,

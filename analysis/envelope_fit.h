@@ -26,7 +26,8 @@
 namespace isoflop {
 
 struct EnvelopeOptions {
-  double smoothing = 0.05;  // train losses are averaged over steps within +-5 %
+  // Train losses are averaged over steps within +-5 %, and taken that far apart.
+  double smoothing = 0.05;
   // Only points at which the schedule had ended.
   bool finished_schedules_only = false;
 };

@@ -33,7 +33,7 @@ std::optional<IsoflopBias> BiasOfBudget(absl::Span<const KeptRow> rows, const Bu
   for (const size_t row : group.rows) {
     if (!(weights[row] > 0)) continue;
     x.push_back(std::log10(rows[row].params));
-    z.push_back(std::log10(rows[row].tokens));
+    if (options.flops == FlopsConvention::kExact) z.push_back(std::log10(rows[row].tokens));
     y.push_back(correction.law->LossAt(rows[row].params, rows[row].tokens));
     w.push_back(weights[row]);
   }

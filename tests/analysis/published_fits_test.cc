@@ -10,9 +10,6 @@
 
 #include "analysis/analyze.h"
 #include "analysis/bootstrap.h"
-#include "analysis/frontier.h"
-#include "analysis/isoflop_fit.h"
-#include "analysis/power_law.h"
 #include "tests/analysis/published_table.h"
 #include "tests/analysis/test_data.h"
 
@@ -174,90 +171,6 @@ TEST(PublishedFitsTest, CpuTimeOfFitsIsPrinted) {
   std::printf("speed      certified fit of 240 rows %.1f ms, 4000 refits %.2f s of one core\n",
               1e3 * static_cast<double>(fitted - start) / CLOCKS_PER_SEC / 10,
               10 * static_cast<double>(refitted - fitted) / CLOCKS_PER_SEC);
-}
-
-TEST(PublishedFitsTest, L1LlamaThreeParabolas) {
-  const AnalysisResult result = AnalyzeOrDie(ReadPublished("llama3_isoflops.csv"), PublishedOptions(0, 0));
-  ASSERT_TRUE(result.isoflop && result.isoflop->tokens_law_ols);
-  EXPECT_EQ(result.isoflop->accepted, 10);
-  Demand("L1", "D* coefficient", 0.2993551447, std::exp(result.isoflop->tokens_law_ols->ln_coefficient.value), 1e-7);
-  Demand("L1", "D* exponent", 0.5367791271, result.isoflop->tokens_law_ols->exponent.value, 1e-7);
-}
-
-TEST(PublishedFitsTest, S1BiasOfParabolas) {
-  const double truth = OptimumAt(HoffmannLaw(), 1e24).tokens;
-  Demand("S1", "true D*(1e24)", 4035834749563, truth, 1e-6);
-  for (const auto& [spread, percent] : {std::pair{2.0, 0.326937804}, std::pair{16.0, 5.10024}}) {
-    AnalysisOptions options = PublishedOptions(0, 0);
-    options.spec.goal_budget = 1e24;
-    const AnalysisResult result = AnalyzeOrDie(SimulatedStudy(HoffmannLaw(), 1e17, 1e21, 5, 15, spread), options);
-    ASSERT_TRUE(result.isoflop && result.isoflop->tokens_law_ols && result.isoflop->bias_at_target);
-    const std::string what = "% too low, width " + std::to_string(static_cast<int>(spread));
-    Demand("S1", what, percent, 100 * (1 - result.isoflop->tokens_law_ols->At(1e24) / truth), 1e-6);
-    // The bias routine, on the fitted law: N* too high by what D* is too low.
-    Demand("S1", what + ", bias", percent, 100 * (1 - std::exp(-*result.isoflop->bias_at_target)), 1e-6);
-  }
-}
-
-TEST(PublishedFitsTest, N1NanochatExponentsByConvention) {
-  const absl::StatusOr<CsvTable> table = ParseCsv(ReadTestFile("nanochat_jan26_optima.csv"), "nanochat");
-  ASSERT_TRUE(table.ok());
-  std::map<std::string, std::vector<size_t>> by_convention;
-  std::vector<std::string> order;
-  for (size_t i = 0; i < table->rows.size(); ++i) {
-    const std::string& convention = table->rows[i].cells[0];
-    if (!by_convention.contains(convention)) order.push_back(convention);
-    by_convention[convention].push_back(i);
-  }
-  const std::vector<double> params = Column(*table, "eff_params"), tokens = Column(*table, "tokens");
-  const std::vector<double> budgets = {1e18, 2.15e18, 4.64e18, 1e19};
-  std::vector<std::pair<double, double>> exponents;
-  for (const std::string& convention : order) {
-    std::vector<double> n, d;
-    for (const size_t i : by_convention[convention]) {
-      n.push_back(params[i]);
-      d.push_back(tokens[i]);
-    }
-    exponents.emplace_back(FitPowerLaw(budgets, n).exponent.value, FitPowerLaw(budgets, d).exponent.value);
-  }
-  const std::pair<double, double> required[] = {{0.536117, 0.488928}, {0.374483, 0.500792}, {0.696493, 0.405833}};
-  for (const auto& [n, d] : required) {
-    const auto nearest = std::min_element(exponents.begin(), exponents.end(), [n = n](const auto& x, const auto& y) {
-      return std::abs(x.first - n) < std::abs(y.first - n);
-    });
-    Demand("N1", "N exponent", n, nearest->first, 1e-6);
-    Demand("N1", "D exponent", d, nearest->second, 1e-6);
-  }
-}
-
-TEST(PublishedFitsTest, P1PorianWeightedAndOrdinary) {
-  const absl::StatusOr<CsvTable> table = ParseCsv(ReadTestFile("porian_refinedweb_optimal_pairs.csv"), "porian");
-  ASSERT_TRUE(table.ok());
-  const std::vector<double> flops = Column(*table, "flops"), params = Column(*table, "n_star");
-  const std::vector<double> spread = Column(*table, "n_star_std");
-  std::map<std::string, std::array<std::vector<double>, 3>> series;
-  for (size_t i = 0; i < table->rows.size(); ++i) {
-    if (std::isnan(params[i]) || std::isnan(spread[i])) continue;  // one row has empty cells
-    std::string key;
-    for (size_t j = 0; j < 7; ++j) key += table->rows[i].cells[j] + ",";
-    series[key][0].push_back(flops[i]);
-    series[key][1].push_back(params[i]);
-    series[key][2].push_back(spread[i] * spread[i]);
-  }
-  ASSERT_EQ(series.size(), 5u);
-  std::vector<std::pair<double, double>> exponents;
-  for (const auto& [key, columns] : series) {
-    exponents.emplace_back(FitPowerLaw(columns[0], columns[1]).exponent.value,
-                           FitPowerLaw(columns[0], columns[1], columns[2]).exponent.value);
-  }
-  std::sort(exponents.rbegin(), exponents.rend());
-  const std::pair<double, double> required[] = {{0.83376793, 0.83530004}, {0.70089920, 0.70646991},
-                                                {0.60352776, 0.60203753}, {0.57142489, 0.57149479},
-                                                {0.49702880, 0.49689508}};
-  for (size_t i = 0; i < 5; ++i) {
-    Demand("P1", "exponent, OLS", required[i].first, exponents[i].first, 1e-7);
-    Demand("P1", "exponent, weighted", required[i].second, exponents[i].second, 1e-7);
-  }
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ inline std::vector<KeptRow> KeptRowsOf(const std::vector<Observation>& observati
 }
 
 inline Resampling ResampleWorld(const AnalysisResult& result, const LawFit& fit, int threads,
-                                absl::Span<const EnvelopePoint> envelope = {}) {
+                                const EnvelopeCandidates& envelope = {}) {
   AnalysisOptions options = result.options;
   options.threads = threads;
   return ResampleFits(result.rows, FitRowsOfSubset(result.rows, AllRows(result.rows.size())), &fit,

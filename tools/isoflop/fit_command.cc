@@ -41,7 +41,7 @@ std::string StartGridLine(const AnalysisResult& result) {
                          is_same            ? "the certified optimum"
                          : grid.f > certified ? "above the certified optimum"
                                               : "BELOW the certified optimum",
-                         grid.reached, grid.starts, grid.stopped_early);
+                         grid.reached_best, grid.starts, grid.stopped_early);
 }
 
 absl::StatusOr<int> RunFit(const AnalysisFlags& flags, bool start_grid, const Context& context) {
