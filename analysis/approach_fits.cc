@@ -62,6 +62,10 @@ Resampling FitApproaches(int threads, bool finished_schedules_only, AnalysisResu
   };
   add_intervals(Approach::kIsoflop, result->isoflop);
   add_intervals(Approach::kEnvelope, result->envelope);
+  if (result->isoflop->params_law_corrected && result->isoflop->tokens_law_corrected) {
+    AddPowerLawIntervals(CorrectedPowerLawsOf(resampling.fits), spec.levels, result->bootstrap.method,
+                         &*result->isoflop->params_law_corrected, &*result->isoflop->tokens_law_corrected);
+  }
   return resampling;
 }
 

@@ -28,6 +28,12 @@ std::vector<std::optional<PowerLawPair>> PowerLawsOf(absl::Span<const ResampledF
   return laws;
 }
 
+std::vector<std::optional<PowerLawPair>> CorrectedPowerLawsOf(absl::Span<const ResampledFit> fits) {
+  std::vector<std::optional<PowerLawPair>> laws;
+  for (const ResampledFit& fit : fits) laws.push_back(fit.isoflop ? PairOf(fit.isoflop->corrected) : std::nullopt);
+  return laws;
+}
+
 void AddPowerLawIntervals(absl::Span<const std::optional<PowerLawPair>> draws, absl::Span<const double> levels,
                           const std::string& method, PowerLaw* params, PowerLaw* tokens) {
   const auto found = std::count_if(draws.begin(), draws.end(), [](const auto& draw) { return draw.has_value(); });

@@ -24,6 +24,8 @@ struct PowerLawPair {
 // Those of one approach (kIsoflop or kEnvelope) by draw number; nullopt where the draw
 // found none.
 std::vector<std::optional<PowerLawPair>> PowerLawsOf(absl::Span<const ResampledFit> fits, Approach approach);
+// Approach 2 with each draw's own bias taken off.
+std::vector<std::optional<PowerLawPair>> CorrectedPowerLawsOf(absl::Span<const ResampledFit> fits);
 
 // Intervals of exponents and coefficients, where at least half of the draws found
 // laws.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "analysis/bootstrap.h"
+#include "analysis/isoflop_bias.h"
 #include "analysis/leverage.h"
 #include "analysis/row_draws.h"
 #include "study/format.h"
@@ -106,6 +107,7 @@ Resampling ResampleFits(absl::Span<const KeptRow> rows, const FitRows& fit_rows,
   std::mt19937 generator = GeneratorOf(summary.seed, StreamOf(summary.method));
   const RowDraws draws = DrawRows(design, rows.size(), summary.draws, &generator);
   const std::vector<BudgetGroup> groups = GroupByBudget(rows, isoflop_options.budget_tolerance);
+  const ComputeModel compute = ComputeModelOf(rows, isoflop_options.flops);
   const int parameters = ParameterCount(fit_options.form);
   const bool separate = HasSeparateExponents(fit_options.form);
   std::vector<Theta> starts;
@@ -118,13 +120,16 @@ Resampling ResampleFits(absl::Span<const KeptRow> rows, const FitRows& fit_rows,
     for (int draw = first; draw < last; ++draw) {
       ResampledFit& fit = resampling.fits[static_cast<size_t>(draw)];
       RowsOfDraw(design, draws, draw, fit_rows, &drawn);
-      fit.isoflop = RefitIsoflop(rows, groups, drawn.weights, drawn.losses, isoflop_options);
       if (!envelope.points.empty() && !design.MovesLosses()) fit.envelope = RefitEnvelope(envelope, drawn.weights);
-      if (starts.empty() || RefuseFit(rows, drawn.weights, parameters, separate)) continue;
-      const Refit refit = RefitLossLaw(drawn.rows, fit_options, starts);
-      if (!std::isfinite(refit.f)) continue;
-      fit.law = LawOf(fit_rows, refit.theta);
-      fit.basin = refit.basin;
+      if (!starts.empty() && !RefuseFit(rows, drawn.weights, parameters, separate)) {
+        const Refit refit = RefitLossLaw(drawn.rows, fit_options, starts);
+        if (std::isfinite(refit.f)) {
+          fit.law = LawOf(fit_rows, refit.theta);
+          fit.basin = refit.basin;
+        }
+      }
+      const IsoflopCorrection correction{fit.law ? &*fit.law : nullptr, &compute};
+      fit.isoflop = RefitIsoflop(rows, groups, drawn.weights, drawn.losses, isoflop_options, fit.law ? &correction : nullptr);
     }
   });
 

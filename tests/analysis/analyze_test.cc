@@ -385,17 +385,76 @@ TEST(BadInputTest, OptionsAreChecked) {
     EXPECT_THAT(std::string(result.status().message()), HasSubstr("\ncure: "));
     return std::string(result.status().message());
   };
-  EXPECT_THAT(error([](auto& o) { o.spec.form = "kaplan"; }), HasSubstr("form 'kaplan' comes in a later release"));
   EXPECT_THAT(error([](auto& o) { o.spec.form = "kaplann"; }), HasSubstr("no form 'kaplann'"));
-  EXPECT_THAT(error([](auto& o) { o.spec.objective = FitObjective::kLad; }), HasSubstr("objective 'lad'"));
-  EXPECT_THAT(error([](auto& o) { o.spec.weights = FitWeights::kInverseVariance; }), HasSubstr("inverse_variance"));
-  EXPECT_THAT(error([](auto& o) { o.spec.bootstrap_method = "wild"; }), HasSubstr("later release"));
+  EXPECT_THAT(error([](auto& o) { o.spec.isoflop_minimum = "spline"; }), HasSubstr("no minimum 'spline'"));
+  EXPECT_THAT(error([](auto& o) { o.spec.coverage = "slow"; }), HasSubstr("no coverage 'slow'"));
   EXPECT_THAT(error([](auto& o) { o.spec.bootstrap_method = "jackknife"; }), HasSubstr("no bootstrap method"));
   EXPECT_THAT(error([](auto& o) { o.spec.delta = -1; }), HasSubstr("delta -1"));
   EXPECT_THAT(error([](auto& o) { o.spec.outliers = -1; }), HasSubstr("outliers -1"));
   EXPECT_THAT(error([](auto& o) { o.spec.draws = -1; }), HasSubstr("draws -1"));
   EXPECT_THAT(error([](auto& o) { o.spec.levels = {100}; }), HasSubstr("level 100"));
   EXPECT_THAT(error([](auto& o) { o.budgets = {-1}; }), HasSubstr("budget -1"));
+}
+
+// Every word of the options goes all the way through.
+TEST(AnalyzeTest, EveryFormObjectiveMethodAndWeightGivesALaw) {
+  const std::vector<Observation> study = SimulatedStudy(HoffmannLaw(), 1e18, 1e21, 5, 7, 6, 0.005, 11);
+  const auto fit = [&](auto change) {
+    AnalysisOptions options = Quick();
+    change(options);
+    const absl::StatusOr<AnalysisResult> result = Analyze(study, options);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return *result;
+  };
+  for (const char* form : {"chinchilla", "tied", "gadre", "kaplan", "multiplicative", "data_constrained", "auto"}) {
+    const AnalysisResult result = fit([&](auto& o) { o.spec.form = form; });
+    ASSERT_TRUE(result.parametric) << form;
+    EXPECT_EQ(result.bootstrap.failed, 0) << form;
+    if (std::string(form) == "multiplicative") {
+      EXPECT_EQ(std::get<Refusal>(result.optimal.at(0).params).code, Code::kNoInteriorOptimum);
+    } else {
+      EXPECT_NE(EstimateIn(result.optimal.at(0).params), nullptr) << form;
+    }
+    if (std::string(form) == "auto") {
+      EXPECT_TRUE(result.forms);
+    }
+  }
+  for (const FitObjective objective : {FitObjective::kHuber, FitObjective::kLad, FitObjective::kMse, FitObjective::kMseRaw}) {
+    const AnalysisResult result = fit([&](auto& o) { o.spec.objective = objective; });
+    ASSERT_TRUE(result.parametric) << ToString(objective);
+    EXPECT_NEAR(result.parametric->law.a(), HoffmannLaw().a(), 0.1) << ToString(objective);
+  }
+  for (const char* method : {"pairs", "cluster", "wild", "parametric"}) {
+    const AnalysisResult result = fit([&](auto& o) { o.spec.bootstrap_method = method; });
+    EXPECT_EQ(result.bootstrap.method, method);
+    EXPECT_NE(result.parametric->a.At(95), nullptr) << method;
+  }
+  for (const FitWeights weights : {FitWeights::kNone, FitWeights::kByRun, FitWeights::kInverseVariance}) {
+    EXPECT_TRUE(fit([&](auto& o) { o.spec.weights = weights; }).parametric) << ToString(weights);
+  }
+}
+
+// All sections at once: each is there, and threads change no byte of them.
+TEST(AnalyzeTest, EverySectionIsFilledWhateverTheThreads) {
+  std::vector<Observation> study = SimulatedStudy(HoffmannLaw(), 1e18, 1e21, 5, 7, 6, 0.005, 12);
+  AnalysisOptions options = Quick();
+  options.sections = AnalysisOptions::Sections();
+  options.threads = 1;
+  const absl::StatusOr<AnalysisResult> one = Analyze(study, options);
+  options.threads = 3;
+  const absl::StatusOr<AnalysisResult> three = Analyze(study, options);
+  ASSERT_TRUE(one.ok() && three.ok());
+  EXPECT_TRUE(one->agreement && one->holdout && one->forms && one->coverage && one->design);
+  EXPECT_NE(one->agreement->verdict, Verdict::kCannotTell) << one->agreement->reason;
+  EXPECT_FALSE(one->sensitivity.empty() || one->profiles.empty() || one->influence.empty() || one->conventions.empty());
+  EXPECT_FALSE(one->overtraining.empty() || one->inference.empty());
+  EXPECT_FALSE(one->parametric->A.bca.empty());
+  EXPECT_EQ(one->agreement->reason, three->agreement->reason);
+  ASSERT_EQ(one->sensitivity.size(), three->sensitivity.size());
+  for (size_t i = 0; i < one->sensitivity.size(); ++i) EXPECT_EQ(one->sensitivity[i].name, three->sensitivity[i].name);
+  EXPECT_EQ(one->coverage->rows.at(0).covered_percent, three->coverage->rows.at(0).covered_percent);
+  EXPECT_EQ(one->holdout->mean_relative_error, three->holdout->mean_relative_error);
+  EXPECT_EQ(one->parametric->a.At(95)->lo, three->parametric->a.At(95)->lo);
 }
 
 }  // namespace
