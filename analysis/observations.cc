@@ -4,8 +4,8 @@
 
 namespace isoflop {
 
-absl::StatusOr<std::vector<Observation>> LoadStudyObservations(ResultStore& store, StudyId study) {
-  return store.LoadObservations(study);
+absl::StatusOr<std::vector<Observation>> LoadStudyObservations(ResultStore& store, StudyId study, bool with_curves) {
+  return store.LoadObservations(study, {.with_curves = with_curves});
 }
 
 AnalysisOptions AnalysisOptionsOf(const StudySpec& spec) {

@@ -17,8 +17,10 @@ namespace isoflop {
 class ResultStore;
 
 // The study's trials that could be observations (trunks cannot), finished or
-// not; curves left out. Errors are the store's.
-absl::StatusOr<std::vector<Observation>> LoadStudyObservations(ResultStore& store, StudyId study);
+// not; `with_curves`: with their loss points, which approach 1 needs. Errors are the
+// store's.
+absl::StatusOr<std::vector<Observation>> LoadStudyObservations(ResultStore& store, StudyId study,
+                                                               bool with_curves = false);
 
 // What the study's YAML asks of its analysis.
 AnalysisOptions AnalysisOptionsOf(const StudySpec& spec);

@@ -208,7 +208,7 @@ absl::StatusOr<AnalysisInput> LoadStudyInput(const AnalysisFlags& flags, const C
   input.name = study.name;
   input.is_newest = flags.source.empty();
   // An imported study has no YAML and is read under the defaults.
-  ISOFLOP_ASSIGN_OR_RETURN(input.observations, LoadStudyObservations(*store, study.id));
+  ISOFLOP_ASSIGN_OR_RETURN(input.observations, LoadStudyObservations(*store, study.id, flags.with_curves));
   if (const absl::StatusOr<StudySpec> spec = ParseStudyYaml(study.spec_yaml, study.name); spec.ok()) {
     input.options = AnalysisOptionsOf(*spec);
   } else {

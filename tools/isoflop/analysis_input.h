@@ -24,6 +24,7 @@ struct AnalysisFlags {
   std::optional<int> outliers, draws;
   std::optional<uint64_t> seed;
   bool allow_extrapolation = false;
+  bool with_curves = false;  // no flag: set by the commands that show approach 1
 };
 
 // Puts the positional SOURCE and the flags on `app`, without those named in

@@ -44,7 +44,8 @@ std::string StartGridLine(const AnalysisResult& result) {
                          grid.reached_best, grid.starts, grid.stopped_early);
 }
 
-absl::StatusOr<int> RunFit(const AnalysisFlags& flags, bool start_grid, const Context& context) {
+absl::StatusOr<int> RunFit(AnalysisFlags flags, bool start_grid, const Context& context) {
+  flags.with_curves = true;
   ISOFLOP_ASSIGN_OR_RETURN(AnalysisInput input, LoadAnalysisInput(flags, context));
   AnalysisOptions::Sections& sections = input.options.sections;
   sections.agreement = sections.holdout = sections.sensitivity = true;

@@ -164,7 +164,9 @@ absl::StatusOr<MadeReport> MakeReport(const ReportRequest& request, const Contex
   WriteReportOptions options;
   options.convert = request.convert;
   ISOFLOP_ASSIGN_OR_RETURN(options.html.plotly_gzip, FindPlotly(request.js, &storage));
-  ISOFLOP_ASSIGN_OR_RETURN(AnalysisInput input, LoadAnalysisInput(request.flags, context));
+  AnalysisFlags flags = request.flags;
+  flags.with_curves = true;
+  ISOFLOP_ASSIGN_OR_RETURN(AnalysisInput input, LoadAnalysisInput(flags, context));
   ReportContext about;
   if (input.is_csv) {
     about.title = input.name;
