@@ -18,7 +18,6 @@
 #include "study/param_counts.h"
 #include "study/trial_text.h"
 #include "worker/trainer/batch_loader.h"
-#include "worker/trainer/check_trial.h"
 #include "worker/trainer/checkpoint_writer.h"
 #include "worker/trainer/cuda_device.h"
 #include "worker/trainer/device_facts.h"
@@ -531,8 +530,6 @@ class TrialTrainer {
 }  // namespace
 
 int Train(const TrialSpec& trial, const TrainSetup& setup, EventWriter& events) {
-  const absl::Status valid = CheckTrial(trial, setup.dataset, setup.communicator.world_size());
-  if (!valid.ok()) throw TrialFailure(kExitConfig, "config", std::string(valid.message()));
   // Recording needs a stream that is not the default one.
   const std::shared_ptr<void> stream = setup.device.is_cuda() ? UseOwnCudaStream(setup.device.index()) : nullptr;
   return TrialTrainer(trial, setup, events).Run();

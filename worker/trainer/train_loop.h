@@ -33,7 +33,8 @@ struct TrainSetup {
 // Throws TrialFailure (its exit code: 78 trial or data wrong, 75 transient, 86 out
 // of memory, 87 diverged), CommunicationError, and what Torch throws.
 //
-// Call from the main thread of every rank, StopSignals installed.
+// Call from the main thread of every rank, StopSignals installed, with a trial that
+// CheckTrial() let pass.
 int Train(const TrialSpec& trial, const TrainSetup& setup, EventWriter& events);
 
 }  // namespace isoflop

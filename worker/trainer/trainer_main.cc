@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "corpus/dataset.h"
 #include "study/trial_text.h"
+#include "worker/trainer/check_trial.h"
 #include "worker/trainer/code_version.h"
 #include "worker/trainer/communicator.h"
 #include "worker/trainer/cuda_device.h"
@@ -125,6 +126,8 @@ int TrainTrial(const TrainerEnvironment& env, EventWriter& events) {
                                     "\ncure: give ISOFLOP_DATA the dataset.json of a complete data set; `isoflop data prepare` makes one"));
   }
   ThrowUnlessOk(dataset.status(), "data");
+  // Before the ranks meet: a rank that leaves then would tear the join of the others.
+  ThrowUnlessOk(CheckTrial(*trial, *dataset, env.world_size), "config");
   const at::Device device = ChooseDevice(env.local_rank);
   const std::unique_ptr<Communicator> communicator = JoinRanks(env, device);
   const TrainSetup setup{env, *dataset, *communicator, device, CodeVersion(), [] { return absl::Now(); }};

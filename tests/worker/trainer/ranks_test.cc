@@ -176,6 +176,16 @@ TEST_F(RanksTest, ABatchThatRanksDoNotDivideIsRefused) {
   EXPECT_THAT(attempt.Output(), AllOf(HasSubstr("batch_sequences 8 is not a multiple of the 3 ranks"), HasSubstr("cure:")));
 }
 
+// Once a rank that was refused after the join tore the join of the others, which
+// then told of the network instead.
+TEST_F(RanksTest, ABatchThatRanksDoNotDivideIsRefusedBeforeTheRanksMeet) {
+  RunOptions options;
+  options.environment = {{"WORLD_SIZE", "3"}, {"LOCAL_WORLD_SIZE", "3"}, {"MASTER_PORT", "29999"}};
+  Attempt attempt = Start(TenSteps(), options);  // rank 0 alone: nobody to meet
+  for (ExitStatus status : attempt.Wait()) EXPECT_EQ(status, 78) << attempt.Everything();
+  EXPECT_THAT(attempt.Output(), HasSubstr("batch_sequences 8 is not a multiple of the 3 ranks"));
+}
+
 TEST_F(RanksTest, ANanIsDivergenceAndWritesNull) {
   RunOptions options;
   options.environment["ISOFLOP_FAULT"] = "nan@step:3";
