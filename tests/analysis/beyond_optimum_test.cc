@@ -20,16 +20,6 @@ double LossOf13B() {
   return OptimumAt(law, 6 * std::pow(13e9 / OptimumCoefficient(law), 1 / law.a())).loss;
 }
 
-TEST(InferenceTest, F2) {
-  const std::optional<InferencePoint> point = InferenceOptimum(HoffmannLaw(), LossOf13B(), 2e12);
-  ASSERT_TRUE(point);
-  std::printf("F2: N %.8e (required 8.02277817e9), D %.9e (required 1.748902904e12), saving %.5f %% (required 10.11006)\n",
-              point->params, point->tokens, 100 * point->saving_fraction);
-  EXPECT_NEAR(point->params, 8.02277817e9, 5);
-  EXPECT_NEAR(point->tokens, 1.748902904e12, 500);
-  EXPECT_NEAR(100 * point->saving_fraction, 10.11006, 5e-6);
-}
-
 TEST(InferenceTest, SatisfiesTheConditionAndTheLossForAnyDemand) {
   const LossLaw law = HoffmannLaw();
   const double loss = LossOf13B();

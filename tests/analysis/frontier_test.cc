@@ -14,38 +14,6 @@
 namespace isoflop {
 namespace {
 
-// E1's optimum.
-LossLaw EpochLaw() {
-  return {LawForm::kChinchilla, std::exp(0.597306814687), std::exp(6.16924637372), std::exp(7.67015673310),
-          0.347310498882, 0.367172432628};
-}
-
-TEST(FrontierTest, F1ClosedForm) {
-  const LossLaw law = EpochLaw();
-  EXPECT_LE(RelativeDifference(OptimumCoefficient(law), 0.1132077842), 1e-9);
-  EXPECT_LE(RelativeDifference(law.gamma(), 0.178482697), 5e-9);
-  EXPECT_LE(RelativeDifference(LossCoefficient(law), 2728.20299), 1e-8);
-  const OptimalPoint point = OptimumAt(law, 1e21);
-  EXPECT_LE(RelativeDifference(point.params, 2.791737454e9), 1e-9);
-  EXPECT_LE(RelativeDifference(point.tokens, 5.969997874e10), 1e-9);
-  EXPECT_LE(RelativeDifference(point.tokens / point.params, 21.384525), 5e-8);
-  EXPECT_LE(RelativeDifference(point.loss, 2.304454850), 1e-9);
-}
-
-TEST(FrontierTest, F1WastedCompute) {
-  AnalysisResult result;
-  result.parametric.emplace().law = EpochLaw();
-  result.max_flops = 1e22;
-  for (const auto& [ratio, percent] :
-       {std::pair{4.0, 22.02}, std::pair{10.0, 5.03}, std::pair{20.0, 0.04}, std::pair{40.0, 3.43}, std::pair{100.0, 18.85}}) {
-    const std::optional<EfficiencyRow> row = PredictEfficiency(result, 1e21, ratio);
-    ASSERT_TRUE(row);
-    EXPECT_NEAR(100 * row->wasted_fraction.value, percent, 0.006) << ratio;
-    EXPECT_NEAR(row->wasted_flops, 1e21 * row->wasted_fraction.value, 1e9);
-    EXPECT_NEAR(row->params * row->tokens * 6, 1e21, 1e9);
-  }
-}
-
 TEST(FrontierTest, LossAndBudgetInvertEachOther) {
   const LossLaw law = HoffmannLaw();
   for (const double budget : {1e15, 1e20, 1e26}) {
