@@ -52,6 +52,7 @@ TYPED_TEST(DerivativesTest, ValueAndGradientAreThoseOfDualNumbers) {
   const auto theta = AwayFromTheOptimum<TypeParam>(rows);
   Jet x[TypeParam::kParams];
   for (int j = 0; j < TypeParam::kParams; ++j) x[j] = Jet(theta[j], j);
+  double value = 0, slope = 0;  // the largest differences, relative
   for (const Width width : kWidths) {
     Jet f(0.0);
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -63,10 +64,12 @@ TYPED_TEST(DerivativesTest, ValueAndGradientAreThoseOfDualNumbers) {
     const HuberObjective<TypeParam> objective(&rows, width.delta, width.on_loss);
     typename TypeParam::Vector gradient;
     typename TypeParam::Matrix hessian;
-    EXPECT_NEAR(objective.Derivatives(theta, &gradient, &hessian), f.a, 1e-13 * f.a);
-    EXPECT_NEAR(objective.Value(theta), f.a, 1e-13 * f.a);
-    for (int j = 0; j < TypeParam::kParams; ++j) EXPECT_NEAR(gradient[j], f.v[j], 1e-11 * f.v.norm()) << j;
+    value = std::max({value, std::abs(objective.Derivatives(theta, &gradient, &hessian) - f.a) / f.a,
+                      std::abs(objective.Value(theta) - f.a) / f.a});
+    for (int j = 0; j < TypeParam::kParams; ++j) slope = std::max(slope, std::abs(gradient[j] - f.v[j]) / f.v.norm());
   }
+  DemandBelow("dual", std::string(ToString(TypeParam::kForm)) + ", f", 1e-13, value);
+  DemandBelow("dual", std::string(ToString(TypeParam::kForm)) + ", gradient", 1e-11, slope);
   // The Jacobian alone.
   const Jet ln_loss = PlainLnLoss<TypeParam>(x, rows.n[7], rows.d[7]);
   const auto J = HuberObjective<TypeParam>::Jacobian(theta, rows.n[7], rows.d[7]);
@@ -76,6 +79,7 @@ TYPED_TEST(DerivativesTest, ValueAndGradientAreThoseOfDualNumbers) {
 TYPED_TEST(DerivativesTest, HessianIsTheDifferenceOfGradients) {
   const FitRows rows = WorldRows(TypeParam::kForm, 0.02, 7);
   const auto theta = AwayFromTheOptimum<TypeParam>(rows);
+  double apart = 0;
   for (const Width width : kWidths) {
     const HuberObjective<TypeParam> objective(&rows, width.delta, width.on_loss);
     typename TypeParam::Vector gradient, up, down;
@@ -89,11 +93,12 @@ TYPED_TEST(DerivativesTest, HessianIsTheDifferenceOfGradients) {
       x[j] -= 2 * step;
       objective.Derivatives(x, &down, &ignored);
       for (int k = 0; k < TypeParam::kParams; ++k) {
-        EXPECT_NEAR(hessian(k, j), (up[k] - down[k]) / (2 * step), 1e-6 * hessian.norm()) << j << k;
+        apart = std::max(apart, std::abs(hessian(k, j) - (up[k] - down[k]) / (2 * step)) / hessian.norm());
         EXPECT_EQ(hessian(k, j), hessian(j, k));
       }
     }
   }
+  DemandBelow("dual", std::string(ToString(TypeParam::kForm)) + ", Hessian, differences of gradients", 1e-6, apart);
 }
 
 // --- the same optimum by another solver ---------------------------------------------------
