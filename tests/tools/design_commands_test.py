@@ -19,12 +19,12 @@ EPOCH = os.path.join(SOURCE, "tests", "data", "epoch_chinchilla_svg_extracted_da
 ALPHA, BETA = 0.34, 0.28
 
 
-def law(n, d, scale=1.0, e=1.69):
-    return e + scale * (406.4 * n ** -ALPHA + 410.7 * d ** -BETA)
+def law(n, d, scale=1.0, e=1.69, alpha=ALPHA):
+    return e + scale * (406.4 * n ** -alpha + 410.7 * d ** -BETA)
 
 
 # IsoFLOP cells around the optimum, `seeds` each, with 0.2 % of noise.
-def world(scale, seed, budgets=(1e18, 3e18, 1e19, 3e19, 1e20), seeds=1):
+def world(scale, seed, budgets=(1e18, 3e18, 1e19, 3e19, 1e20), seeds=1, alpha=ALPHA):
     draw = random.Random(seed)
     g = (ALPHA * 406.4 / BETA / 410.7) ** (1 / (ALPHA + BETA))
     text = "params,tokens,loss,seed\n"
@@ -34,7 +34,7 @@ def world(scale, seed, budgets=(1e18, 3e18, 1e19, 3e19, 1e20), seeds=1):
             n = best * factor
             for s in range(seeds):
                 d = c / 6 / n
-                text += f"{n:.8g},{d:.8g},{law(n, d, scale) * math.exp(draw.gauss(0, 2e-3)):.8f},{s + 1}\n"
+                text += f"{n:.8g},{d:.8g},{law(n, d, scale, alpha=alpha) * math.exp(draw.gauss(0, 2e-3)):.8f},{s + 1}\n"
     return text
 
 
@@ -82,6 +82,17 @@ class DesignCommandsTest(unittest.TestCase):
         turned = self.isoflop("compare", self.lstm, self.transformer, "--draws", "200").stdout
         self.assertIn(" lstm.csv needs x", turned)
         self.assertNotIn("transformer.csv needs", turned)
+
+    # It once printed the first study's alpha and beta as shared.
+    def test_compare_tells_both_exponents_where_they_differ(self):
+        other = self.file("other.csv", world(1, 5, alpha=0.28))
+        out = self.isoflop("compare", self.transformer, other, "--draws", "200").stdout
+        self.assertIn("the exponents differ: the multiplier depends on the budget", out)
+        own = re.search(r"^ each its own: alpha ([\d.]+) .*and ([\d.]+) .*beta .* and ", out, re.M)
+        self.assertTrue(own, out)
+        self.assertAlmostEqual(float(own[1]), ALPHA, delta=0.03)
+        self.assertAlmostEqual(float(own[2]), 0.28, delta=0.03)
+        self.assertNotIn("shared: alpha", out)
 
     def test_compare_as_json_and_at_a_loss_of_ones_own(self):
         told = json.loads(self.isoflop("compare", self.transformer, self.lstm, "--draws", "50", "--loss", "2.6",

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "analysis/analyze.h"
 #include "analysis/study_comparison.h"
 #include "study/format.h"
@@ -97,11 +98,23 @@ void PrintLaw(const StudyComparison& comparison) {
   const auto parameter = [](const Estimate& estimate) {
     return absl::StrCat(FormatSignificant(estimate.value, 4), PlainInterval(estimate, 4));
   };
-  const std::string E = comparison.shared_E ? parameter(comparison.E_first)
-                                            : absl::StrCat(parameter(comparison.E_first), " and ", parameter(comparison.E_second));
-  std::printf(" shared: alpha %s  beta %s%s  %s\n", parameter(comparison.alpha).c_str(), parameter(comparison.beta).c_str(),
-              comparison.shared_E ? absl::StrCat("  E ", E).c_str() : "", comparison.certificate.objective.c_str());
-  if (!comparison.shared_E) std::printf(" each its own: E %s\n", E.c_str());
+  const auto both = [&](const std::string& name, const Estimate& first, const Estimate& second) {
+    return absl::StrCat(name, " ", parameter(first), " and ", parameter(second));
+  };
+  std::vector<std::string> shared, own;
+  if (comparison.shared_exponents) {
+    shared = {absl::StrCat("alpha ", parameter(comparison.alpha)), absl::StrCat("beta ", parameter(comparison.beta))};
+  } else {
+    own = {both("alpha", comparison.alpha, comparison.alpha_second), both("beta", comparison.beta, comparison.beta_second)};
+  }
+  if (comparison.shared_E) {
+    shared.push_back(absl::StrCat("E ", parameter(comparison.E_first)));
+  } else {
+    own.push_back(both("E", comparison.E_first, comparison.E_second));
+  }
+  if (!shared.empty()) std::printf(" shared: %s\n", absl::StrJoin(shared, "  ").c_str());
+  if (!own.empty()) std::printf(" each its own: %s\n", absl::StrJoin(own, "  ").c_str());
+  std::printf(" objective: %s\n", comparison.certificate.objective.c_str());
   std::printf(" shared exponents %s, shared E %s%s\n", PValue(comparison.shared_exponents_p).c_str(),
               PValue(comparison.shared_E_p).c_str(),
               comparison.shared_exponents_p < 0.05 ? "; the exponents differ: the multiplier depends on the budget" : "");
