@@ -1,6 +1,8 @@
 #include "analysis/approach_fits.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,8 +21,16 @@
 namespace isoflop {
 namespace {
 
+// Loss points along the way, or rows of one run at several D: a CSV's curves.
 bool HasCurves(const std::vector<KeptRow>& rows) {
-  return std::any_of(rows.begin(), rows.end(), [](const KeptRow& row) { return !row.observation.curve.empty(); });
+  std::map<std::string, double> tokens_of_run;
+  for (const KeptRow& row : rows) {
+    if (!row.observation.curve.empty()) return true;
+    if (row.observation.trial_id.empty()) continue;
+    const auto [run, is_new] = tokens_of_run.try_emplace(row.observation.trial_id, row.tokens);
+    if (!is_new && run->second != row.tokens) return true;
+  }
+  return false;
 }
 
 }  // namespace

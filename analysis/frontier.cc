@@ -38,27 +38,62 @@ double FlopsForLoss(const LossLaw& law, double loss) {
   return std::pow(LossCoefficient(law) / (loss - law.E), 1 / law.gamma());
 }
 
+namespace {
+
+// Sizes closer than that are one knot: wide and deep shapes of nearly one N differ in
+// cost by more than N does, and a slope between two of them says nothing of size.
+const double kOneKnot = std::log(1.1);
+// Beyond an end the curve goes on as the shapes within this factor of the end do.
+const double kEndStretch = std::log(4);
+
+// dln c/dln N of the knots [first, last).
+double SlopeOf(absl::Span<const double> x, absl::Span<const double> y) {
+  double mean_x = 0, mean_y = 0, xx = 0, xy = 0;
+  for (size_t i = 0; i < x.size(); ++i) mean_x += x[i] / x.size(), mean_y += y[i] / x.size();
+  for (size_t i = 0; i < x.size(); ++i) {
+    xx += (x[i] - mean_x) * (x[i] - mean_x);
+    xy += (x[i] - mean_x) * (y[i] - mean_y);
+  }
+  return xy / xx;
+}
+
+}  // namespace
+
 std::optional<FlopsPerTokenCurve> FlopsPerTokenCurve::Through(absl::Span<const double> params,
                                                               absl::Span<const double> flops_per_token) {
-  std::map<double, std::pair<double, int>> by_size;  // N -> sum of ln c, count
+  std::map<double, std::pair<double, int>> by_size;  // ln N -> sum of ln c, count
   for (size_t i = 0; i < params.size(); ++i) {
-    std::pair<double, int>& entry = by_size[params[i]];
+    std::pair<double, int>& entry = by_size[std::log(params[i])];
     entry.first += std::log(flops_per_token[i]);
     ++entry.second;
   }
   if (by_size.size() < 2) return std::nullopt;
   FlopsPerTokenCurve curve;
-  for (const auto& [size, entry] : by_size) {
-    curve.x_.push_back(std::log(size));
-    curve.y_.push_back(entry.first / entry.second);
+  curve.smallest_ = by_size.begin()->first;
+  curve.largest_ = by_size.rbegin()->first;
+  double first_of_knot = 0;
+  int sizes = 0;
+  for (const auto& [ln_size, entry] : by_size) {
+    const double ln_cost = entry.first / entry.second;
+    if (sizes > 0 && ln_size - first_of_knot <= kOneKnot) {
+      ++sizes;
+      curve.x_.back() += (ln_size - curve.x_.back()) / sizes;
+      curve.y_.back() += (ln_cost - curve.y_.back()) / sizes;
+      continue;
+    }
+    first_of_knot = ln_size;
+    sizes = 1;
+    curve.x_.push_back(ln_size);
+    curve.y_.push_back(ln_cost);
   }
   const size_t m = curve.x_.size();
+  curve.slope_.assign(m, 0);
+  if (m == 1) return curve;
   std::vector<double> secant(m - 1);
   for (size_t i = 0; i + 1 < m; ++i) {
     secant[i] = (curve.y_[i + 1] - curve.y_[i]) / (curve.x_[i + 1] - curve.x_[i]);
   }
   // Harmonic means of the secants, zero where they change sign: no overshoot.
-  curve.slope_.assign(m, 0);
   curve.slope_[0] = secant[0];
   curve.slope_[m - 1] = secant[m - 2];
   for (size_t i = 1; i + 1 < m; ++i) {
@@ -67,13 +102,19 @@ std::optional<FlopsPerTokenCurve> FlopsPerTokenCurve::Through(absl::Span<const d
     const double w1 = 2 * right + left, w2 = right + 2 * left;
     curve.slope_[i] = (w1 + w2) / (w1 / secant[i - 1] + w2 / secant[i]);
   }
+  const absl::Span<const double> x = curve.x_, y = curve.y_;
+  size_t low = 2, high = m - 2;  // at least two knots each
+  while (low < m && x[low] - x[0] <= kEndStretch) ++low;
+  while (high > 0 && x[m - 1] - x[high - 1] <= kEndStretch) --high;
+  curve.slope_below_ = SlopeOf(x.subspan(0, low), y.subspan(0, low));
+  curve.slope_above_ = SlopeOf(x.subspan(high), y.subspan(high));
   return curve;
 }
 
 double FlopsPerTokenCurve::At(double params) const {
   const double x = std::log(params);
-  if (x <= x_.front()) return std::exp(y_.front() + slope_.front() * (x - x_.front()));
-  if (x >= x_.back()) return std::exp(y_.back() + slope_.back() * (x - x_.back()));
+  if (x <= x_.front()) return std::exp(y_.front() + slope_below_ * (x - x_.front()));
+  if (x >= x_.back()) return std::exp(y_.back() + slope_above_ * (x - x_.back()));
   const size_t i = static_cast<size_t>(std::upper_bound(x_.begin(), x_.end(), x) - x_.begin()) - 1;
   const double h = x_[i + 1] - x_[i], t = (x - x_[i]) / h;
   const double t2 = t * t, t3 = t2 * t;
@@ -83,7 +124,7 @@ double FlopsPerTokenCurve::At(double params) const {
 
 bool FlopsPerTokenCurve::Covers(double params) const {
   const double x = std::log(params);
-  return x >= x_.front() && x <= x_.back();
+  return x >= smallest_ && x <= largest_;
 }
 
 double ComputeModel::FlopsAt(double params, double tokens) const {

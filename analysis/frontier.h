@@ -41,10 +41,12 @@ double LossCoefficient(const LossLaw& law);
 double FlopsForLoss(const LossLaw& law, double loss);
 
 // Training FLOPs a token as a function of N, through the known shapes: monotone
-// cubic in logs (Fritsch and Carlson 1980), straight beyond the ends.
+// cubic in logs (Fritsch and Carlson 1980), straight beyond the ends with the slope
+// of the sizes within a factor of 4 of the end. Sizes within 10 % are one knot.
 class FlopsPerTokenCurve {
  public:
-  // Points of equal N are averaged in logs. nullopt with fewer than two N.
+  // Points of one knot are averaged in logs, each N once. nullopt with fewer than two
+  // N; c/N is constant through a single knot.
   static std::optional<FlopsPerTokenCurve> Through(absl::Span<const double> params,
                                                    absl::Span<const double> flops_per_token);
 
@@ -53,6 +55,8 @@ class FlopsPerTokenCurve {
 
  private:
   std::vector<double> x_, y_, slope_;  // ln N rising, ln c, dln c/dln N
+  double slope_below_ = 1, slope_above_ = 1;
+  double smallest_ = 0, largest_ = 0;  // ln N of the shapes
 };
 
 // C(N, D) and its optimum under either convention: 6ND without a curve, c(N) D

@@ -63,6 +63,34 @@ TEST(FrontierTest, ExactFlopsMoveTheOptimum) {
                                eps * law.beta * law.B * std::pow(point.tokens, -law.beta)), 1e-3);
 }
 
+// Gemstones: shapes of nearly one N, wide and shallow or narrow and deep, cost 4.3 N
+// to 9.5 N a token. The slope between the last two of them once went on beyond the
+// end, and N*(1e22) came out at 34T parameters.
+TEST(FrontierTest, ShapesOfNearlyOneSizeDoNotBendTheCurve) {
+  const double shapes[][3] = {{48377600, 256, 23},   {52311808, 256, 27},    {66758784, 384, 13},    {94776832, 512, 11},
+                              {95588096, 256, 71},   {98710016, 512, 12},    {102643200, 512, 13},   {103814400, 768, 3},
+                              {104440064, 256, 80},  {106576384, 512, 14},   {114442752, 512, 16},   {116518272, 384, 36},
+                              {475468032, 768, 45},  {497457920, 1280, 15},  {517499136, 1792, 7},   {543482880, 1024, 28},
+                              {1013607680, 1280, 36}, {1044032000, 2560, 8}, {1047397120, 1792, 18}, {1904850944, 2048, 27},
+                              {1924161024, 1536, 50}, {2007837696, 3072, 12}};
+  std::vector<double> params, per_token;
+  for (const auto& [n, width, depth] : shapes) {
+    params.push_back(n);
+    per_token.push_back(depth * (90 * width * width + 21855.75 * width) + 301845 * width);
+  }
+  const FlopsPerTokenCurve curve = *FlopsPerTokenCurve::Through(params, per_token);
+  for (const double n : {5e6, 5e7, 1e8, 5e8, 2e9, 2e10, 2e11}) {
+    EXPECT_GT(curve.At(n) / n, 5) << n;
+    EXPECT_LT(curve.At(n) / n, 9) << n;
+  }
+  const LossLaw law = {LawForm::kChinchilla, 2.15884, 201.223, 18487900, 0.289850, 0.772284};
+  const double exact = ComputeModel(curve).OptimumAt(law, 1.28e22).params, closed = OptimumAt(law, 1.28e22).params;
+  EXPECT_LT(std::abs(std::log(exact / closed)), std::log(1.5)) << exact << " " << closed;
+  EXPECT_TRUE(curve.Covers(48377600));
+  EXPECT_TRUE(curve.Covers(2007837696));
+  EXPECT_FALSE(curve.Covers(4.8e7));
+}
+
 TEST(FrontierTest, CurveNeedsTwoSizes) {
   EXPECT_FALSE(FlopsPerTokenCurve::Through(std::vector<double>{1e6, 1e6}, std::vector<double>{6e6, 6e6}));
 }
