@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -81,19 +83,30 @@ std::vector<TrainPoint> Thinned(const std::vector<TrainPoint>& points, double wi
   return kept;
 }
 
-bool ByFlops(const EnvelopePoint& x, const EnvelopePoint& y) {
-  if (x.flops != y.flops) return x.flops < y.flops;
-  return x.loss != y.loss ? x.loss < y.loss : x.row < y.row;
+// By ln C, then L. Not by C: budgets that differ in the last bit have one logarithm,
+// and of them the lowest loss must come first.
+void SortByLnFlops(std::vector<EnvelopePoint>* points, std::vector<double>* ln_flops, std::vector<double>* ln_loss) {
+  std::vector<std::tuple<double, double, size_t, size_t>> order;  // ln C, L, row, where it stood
+  order.reserve(points->size());
+  for (size_t i = 0; i < points->size(); ++i) {
+    const EnvelopePoint& point = (*points)[i];
+    order.emplace_back(std::log(point.flops), point.loss, point.row, i);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<EnvelopePoint> sorted;
+  sorted.reserve(points->size());
+  for (const auto& [x, loss, row, i] : order) {
+    sorted.push_back((*points)[i]);
+    ln_flops->push_back(x);
+    ln_loss->push_back(std::log(loss));
+  }
+  *points = std::move(sorted);
 }
 
 // The part of one curve that can stand on an envelope.
 std::vector<EnvelopePoint> OwnHull(std::vector<EnvelopePoint> curve) {
-  std::sort(curve.begin(), curve.end(), ByFlops);
   std::vector<double> x, y;
-  for (const EnvelopePoint& point : curve) {
-    x.push_back(std::log(point.flops));
-    y.push_back(std::log(point.loss));
-  }
+  SortByLnFlops(&curve, &x, &y);
   LowerHull hull(x, y);
   for (size_t i = 0; i < curve.size(); ++i) hull.Add(i);
   std::vector<EnvelopePoint> kept;
@@ -137,14 +150,6 @@ void AddCurve(std::vector<EnvelopePoint> curve, EnvelopeCandidates* candidates) 
   candidates->points.insert(candidates->points.end(), hull.begin(), hull.end());
 }
 
-void Sort(EnvelopeCandidates* candidates) {
-  std::sort(candidates->points.begin(), candidates->points.end(), ByFlops);
-  for (const EnvelopePoint& point : candidates->points) {
-    candidates->ln_flops.push_back(std::log(point.flops));
-    candidates->ln_loss.push_back(std::log(point.loss));
-  }
-}
-
 // The vertices of the rows of weight > 0; all rows with no weights.
 std::vector<size_t> Vertices(const EnvelopeCandidates& candidates, absl::Span<const double> weights) {
   LowerHull hull(candidates.ln_flops, candidates.ln_loss);
@@ -175,7 +180,7 @@ Columns ColumnsOf(const EnvelopeCandidates& candidates, absl::Span<const size_t>
 EnvelopeCandidates EnvelopePoints(absl::Span<const KeptRow> rows, const EnvelopeOptions& options) {
   EnvelopeCandidates candidates;
   for (size_t i = 0; i < rows.size(); ++i) AddCurve(CurveOf(rows[i], i, options), &candidates);
-  Sort(&candidates);
+  SortByLnFlops(&candidates.points, &candidates.ln_flops, &candidates.ln_loss);
   return candidates;
 }
 
@@ -184,7 +189,7 @@ EnvelopeCandidates CandidatesOf(std::vector<EnvelopePoint> points) {
   for (EnvelopePoint& point : points) by_row[point.row].push_back(point);
   EnvelopeCandidates candidates;
   for (auto& [row, curve] : by_row) AddCurve(std::move(curve), &candidates);
-  Sort(&candidates);
+  SortByLnFlops(&candidates.points, &candidates.ln_flops, &candidates.ln_loss);
   return candidates;
 }
 
