@@ -16,6 +16,8 @@ namespace isoflop {
 namespace {
 
 constexpr size_t kFewestVertices = 3;
+constexpr size_t kNearestShare = 16;      // one candidate in so many bounds the hull of a draw
+constexpr double kClearlyAbove = 1e-9;    // in ln L: far over rounding
 
 // The lower convex hull of the points that come in by rising x, then y: Andrew's
 // monotone chain. Of points of one x only the lowest counts; collinear ones are
@@ -29,6 +31,7 @@ class LowerHull {
     while (hull_.size() >= 2 && !TurnsLeft(hull_[hull_.size() - 2], hull_.back(), i)) hull_.pop_back();
     hull_.push_back(i);
   }
+  const std::vector<size_t>& vertices() const { return hull_; }
   // The vertices up to the lowest one: on a lower hull L falls until there and
   // rises behind it.
   std::vector<size_t> FallingPart() {
@@ -44,6 +47,37 @@ class LowerHull {
   }
   const absl::Span<const double> x_, y_;
   std::vector<size_t> hull_;
+};
+
+// The height over a lower hull at points that come in by rising x.
+class HeightOver {
+ public:
+  HeightOver(absl::Span<const double> x, absl::Span<const double> y, absl::Span<const size_t> hull)
+      : x_(x), y_(y), hull_(hull) {}
+
+  // Negative infinity to the left and to the right of the hull.
+  double At(size_t i) {
+    while (next_ < hull_.size() && x_[hull_[next_]] < x_[i]) {
+      ++next_;
+      if (next_ == hull_.size()) break;
+      const size_t a = hull_[next_ - 1], b = hull_[next_];
+      slope_ = (y_[b] - y_[a]) / (x_[b] - x_[a]);
+      from_x_ = x_[a];
+      from_y_ = y_[a];
+    }
+    if (next_ == hull_.size()) return -std::numeric_limits<double>::infinity();
+    if (next_ == 0) {
+      const size_t first = hull_[0];
+      return x_[i] < x_[first] ? -std::numeric_limits<double>::infinity() : y_[i] - y_[first];
+    }
+    return y_[i] - (from_y_ + slope_ * (x_[i] - from_x_));
+  }
+
+ private:
+  const absl::Span<const double> x_, y_;
+  const absl::Span<const size_t> hull_;
+  size_t next_ = 0;  // the first vertex at or behind the last point asked for
+  double slope_ = 0, from_x_ = 0, from_y_ = 0;
 };
 
 struct TrainPoint {
@@ -150,11 +184,43 @@ void AddCurve(std::vector<EnvelopePoint> curve, EnvelopeCandidates* candidates) 
   candidates->points.insert(candidates->points.end(), hull.begin(), hull.end());
 }
 
-// The vertices of the rows of weight > 0; all rows with no weights.
-std::vector<size_t> Vertices(const EnvelopeCandidates& candidates, absl::Span<const double> weights) {
+// Fills `nearest`: the candidates least above the hull of all of them.
+void FindNearest(EnvelopeCandidates* candidates) {
+  const size_t count = candidates->points.size();
+  LowerHull hull(candidates->ln_flops, candidates->ln_loss);
+  for (size_t i = 0; i < count; ++i) hull.Add(i);
+  HeightOver height(candidates->ln_flops, candidates->ln_loss, hull.vertices());
+  std::vector<std::pair<double, size_t>> by_height;
+  for (size_t i = 0; i < count; ++i) by_height.emplace_back(height.At(i), i);
+  std::sort(by_height.begin(), by_height.end());
+  by_height.resize((count + kNearestShare - 1) / kNearestShare);
+  for (const auto& [over, i] : by_height) candidates->nearest.push_back(i);
+  std::sort(candidates->nearest.begin(), candidates->nearest.end());
+}
+
+void Sort(EnvelopeCandidates* candidates) {
+  SortByLnFlops(&candidates->points, &candidates->ln_flops, &candidates->ln_loss);
+  for (const EnvelopePoint& point : candidates->points) candidates->row.push_back(static_cast<uint32_t>(point.row));
+  FindNearest(candidates);
+}
+
+std::vector<size_t> AllVertices(const EnvelopeCandidates& candidates) {
   LowerHull hull(candidates.ln_flops, candidates.ln_loss);
-  for (size_t i = 0; i < candidates.points.size(); ++i) {
-    if (weights.empty() || weights[candidates.points[i].row] > 0) hull.Add(i);
+  for (size_t i = 0; i < candidates.points.size(); ++i) hull.Add(i);
+  return hull.FallingPart();
+}
+
+// The vertices of the rows of weight > 0. The hull of those among the nearest lies on or
+// above theirs: no point clearly above it is a vertex.
+std::vector<size_t> Vertices(const EnvelopeCandidates& candidates, absl::Span<const double> weights) {
+  const absl::Span<const double> x = candidates.ln_flops, y = candidates.ln_loss;
+  LowerHull bound(x, y), hull(x, y);
+  for (const size_t i : candidates.nearest) {
+    if (weights[candidates.row[i]] > 0) bound.Add(i);
+  }
+  HeightOver height(x, y, bound.vertices());
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (!(height.At(i) > kClearlyAbove) && weights[candidates.row[i]] > 0) hull.Add(i);
   }
   return hull.FallingPart();
 }
@@ -180,7 +246,7 @@ Columns ColumnsOf(const EnvelopeCandidates& candidates, absl::Span<const size_t>
 EnvelopeCandidates EnvelopePoints(absl::Span<const KeptRow> rows, const EnvelopeOptions& options) {
   EnvelopeCandidates candidates;
   for (size_t i = 0; i < rows.size(); ++i) AddCurve(CurveOf(rows[i], i, options), &candidates);
-  SortByLnFlops(&candidates.points, &candidates.ln_flops, &candidates.ln_loss);
+  Sort(&candidates);
   return candidates;
 }
 
@@ -189,14 +255,14 @@ EnvelopeCandidates CandidatesOf(std::vector<EnvelopePoint> points) {
   for (EnvelopePoint& point : points) by_row[point.row].push_back(point);
   EnvelopeCandidates candidates;
   for (auto& [row, curve] : by_row) AddCurve(std::move(curve), &candidates);
-  SortByLnFlops(&candidates.points, &candidates.ln_flops, &candidates.ln_loss);
+  Sort(&candidates);
   return candidates;
 }
 
 EnvelopeFit FitEnvelope(const EnvelopeCandidates& candidates) {
   EnvelopeFit fit;
   fit.curve_points = candidates.curve_points;
-  const std::vector<size_t> vertices = Vertices(candidates, {});
+  const std::vector<size_t> vertices = AllVertices(candidates);
   std::map<double, int> by_size;
   for (const size_t i : vertices) {
     const EnvelopePoint& point = candidates.points[i];
