@@ -160,7 +160,7 @@ absl::StatusOr<AnalysisResult> Analyze(std::vector<Observation> observations, co
     });
   }
   if (sections.sensitivity && result.parametric) {
-    result.sensitivity = SensitivitySheet(observations, result);
+    result.sensitivity = SensitivitySheet(observations, result, options.threads);
   }
   if (sections.forms && !result.forms) result.forms = RankForms(result.rows, result.options);
   if (sections.conventions) result.conventions = CompareConventions(observations, result);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -14,6 +16,8 @@ namespace isoflop {
 namespace {
 
 constexpr size_t kFewestVertices = 3;
+constexpr size_t kNearestShare = 16;      // one candidate in so many bounds the hull of a draw
+constexpr double kClearlyAbove = 1e-9;    // in ln L: far over rounding
 
 // The lower convex hull of the points that come in by rising x, then y: Andrew's
 // monotone chain. Of points of one x only the lowest counts; collinear ones are
@@ -27,6 +31,7 @@ class LowerHull {
     while (hull_.size() >= 2 && !TurnsLeft(hull_[hull_.size() - 2], hull_.back(), i)) hull_.pop_back();
     hull_.push_back(i);
   }
+  const std::vector<size_t>& vertices() const { return hull_; }
   // The vertices up to the lowest one: on a lower hull L falls until there and
   // rises behind it.
   std::vector<size_t> FallingPart() {
@@ -42,6 +47,37 @@ class LowerHull {
   }
   const absl::Span<const double> x_, y_;
   std::vector<size_t> hull_;
+};
+
+// The height over a lower hull at points that come in by rising x.
+class HeightOver {
+ public:
+  HeightOver(absl::Span<const double> x, absl::Span<const double> y, absl::Span<const size_t> hull)
+      : x_(x), y_(y), hull_(hull) {}
+
+  // Negative infinity to the left and to the right of the hull.
+  double At(size_t i) {
+    while (next_ < hull_.size() && x_[hull_[next_]] < x_[i]) {
+      ++next_;
+      if (next_ == hull_.size()) break;
+      const size_t a = hull_[next_ - 1], b = hull_[next_];
+      slope_ = (y_[b] - y_[a]) / (x_[b] - x_[a]);
+      from_x_ = x_[a];
+      from_y_ = y_[a];
+    }
+    if (next_ == hull_.size()) return -std::numeric_limits<double>::infinity();
+    if (next_ == 0) {
+      const size_t first = hull_[0];
+      return x_[i] < x_[first] ? -std::numeric_limits<double>::infinity() : y_[i] - y_[first];
+    }
+    return y_[i] - (from_y_ + slope_ * (x_[i] - from_x_));
+  }
+
+ private:
+  const absl::Span<const double> x_, y_;
+  const absl::Span<const size_t> hull_;
+  size_t next_ = 0;  // the first vertex at or behind the last point asked for
+  double slope_ = 0, from_x_ = 0, from_y_ = 0;
 };
 
 struct TrainPoint {
@@ -81,19 +117,30 @@ std::vector<TrainPoint> Thinned(const std::vector<TrainPoint>& points, double wi
   return kept;
 }
 
-bool ByFlops(const EnvelopePoint& x, const EnvelopePoint& y) {
-  if (x.flops != y.flops) return x.flops < y.flops;
-  return x.loss != y.loss ? x.loss < y.loss : x.row < y.row;
+// By ln C, then L. Not by C: budgets that differ in the last bit have one logarithm,
+// and of them the lowest loss must come first.
+void SortByLnFlops(std::vector<EnvelopePoint>* points, std::vector<double>* ln_flops, std::vector<double>* ln_loss) {
+  std::vector<std::tuple<double, double, size_t, size_t>> order;  // ln C, L, row, where it stood
+  order.reserve(points->size());
+  for (size_t i = 0; i < points->size(); ++i) {
+    const EnvelopePoint& point = (*points)[i];
+    order.emplace_back(std::log(point.flops), point.loss, point.row, i);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<EnvelopePoint> sorted;
+  sorted.reserve(points->size());
+  for (const auto& [x, loss, row, i] : order) {
+    sorted.push_back((*points)[i]);
+    ln_flops->push_back(x);
+    ln_loss->push_back(std::log(loss));
+  }
+  *points = std::move(sorted);
 }
 
 // The part of one curve that can stand on an envelope.
 std::vector<EnvelopePoint> OwnHull(std::vector<EnvelopePoint> curve) {
-  std::sort(curve.begin(), curve.end(), ByFlops);
   std::vector<double> x, y;
-  for (const EnvelopePoint& point : curve) {
-    x.push_back(std::log(point.flops));
-    y.push_back(std::log(point.loss));
-  }
+  SortByLnFlops(&curve, &x, &y);
   LowerHull hull(x, y);
   for (size_t i = 0; i < curve.size(); ++i) hull.Add(i);
   std::vector<EnvelopePoint> kept;
@@ -137,19 +184,43 @@ void AddCurve(std::vector<EnvelopePoint> curve, EnvelopeCandidates* candidates) 
   candidates->points.insert(candidates->points.end(), hull.begin(), hull.end());
 }
 
-void Sort(EnvelopeCandidates* candidates) {
-  std::sort(candidates->points.begin(), candidates->points.end(), ByFlops);
-  for (const EnvelopePoint& point : candidates->points) {
-    candidates->ln_flops.push_back(std::log(point.flops));
-    candidates->ln_loss.push_back(std::log(point.loss));
-  }
+// Fills `nearest`: the candidates least above the hull of all of them.
+void FindNearest(EnvelopeCandidates* candidates) {
+  const size_t count = candidates->points.size();
+  LowerHull hull(candidates->ln_flops, candidates->ln_loss);
+  for (size_t i = 0; i < count; ++i) hull.Add(i);
+  HeightOver height(candidates->ln_flops, candidates->ln_loss, hull.vertices());
+  std::vector<std::pair<double, size_t>> by_height;
+  for (size_t i = 0; i < count; ++i) by_height.emplace_back(height.At(i), i);
+  std::sort(by_height.begin(), by_height.end());
+  by_height.resize((count + kNearestShare - 1) / kNearestShare);
+  for (const auto& [over, i] : by_height) candidates->nearest.push_back(i);
+  std::sort(candidates->nearest.begin(), candidates->nearest.end());
 }
 
-// The vertices of the rows of weight > 0; all rows with no weights.
-std::vector<size_t> Vertices(const EnvelopeCandidates& candidates, absl::Span<const double> weights) {
+void Sort(EnvelopeCandidates* candidates) {
+  SortByLnFlops(&candidates->points, &candidates->ln_flops, &candidates->ln_loss);
+  for (const EnvelopePoint& point : candidates->points) candidates->row.push_back(static_cast<uint32_t>(point.row));
+  FindNearest(candidates);
+}
+
+std::vector<size_t> AllVertices(const EnvelopeCandidates& candidates) {
   LowerHull hull(candidates.ln_flops, candidates.ln_loss);
-  for (size_t i = 0; i < candidates.points.size(); ++i) {
-    if (weights.empty() || weights[candidates.points[i].row] > 0) hull.Add(i);
+  for (size_t i = 0; i < candidates.points.size(); ++i) hull.Add(i);
+  return hull.FallingPart();
+}
+
+// The vertices of the rows of weight > 0. The hull of those among the nearest lies on or
+// above theirs: no point clearly above it is a vertex.
+std::vector<size_t> Vertices(const EnvelopeCandidates& candidates, absl::Span<const double> weights) {
+  const absl::Span<const double> x = candidates.ln_flops, y = candidates.ln_loss;
+  LowerHull bound(x, y), hull(x, y);
+  for (const size_t i : candidates.nearest) {
+    if (weights[candidates.row[i]] > 0) bound.Add(i);
+  }
+  HeightOver height(x, y, bound.vertices());
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (!(height.At(i) > kClearlyAbove) && weights[candidates.row[i]] > 0) hull.Add(i);
   }
   return hull.FallingPart();
 }
@@ -191,7 +262,7 @@ EnvelopeCandidates CandidatesOf(std::vector<EnvelopePoint> points) {
 EnvelopeFit FitEnvelope(const EnvelopeCandidates& candidates) {
   EnvelopeFit fit;
   fit.curve_points = candidates.curve_points;
-  const std::vector<size_t> vertices = Vertices(candidates, {});
+  const std::vector<size_t> vertices = AllVertices(candidates);
   std::map<double, int> by_size;
   for (const size_t i : vertices) {
     const EnvelopePoint& point = candidates.points[i];

@@ -10,12 +10,14 @@
 //
 // Runs are resampled, never vertices. A vertex of any sample stands on the lower
 // hull of its own curve, so curves are cut down to their hulls and sorted once,
-// and a draw is one linear pass.
+// and a draw is one linear pass. What lies over the hull of the draw's points among
+// the candidates nearest the envelope is passed over there.
 //
 // Pure; thread-safe.
 #ifndef ISOFLOP_ANALYSIS_ENVELOPE_FIT_H_
 #define ISOFLOP_ANALYSIS_ENVELOPE_FIT_H_
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -34,8 +36,10 @@ struct EnvelopeOptions {
 
 // Points that can stand on the envelope of some sample of the rows.
 struct EnvelopeCandidates {
-  std::vector<EnvelopePoint> points;      // by rising C, then L
+  std::vector<EnvelopePoint> points;      // by rising ln C, then L
   std::vector<double> ln_flops, ln_loss;  // of the points
+  std::vector<uint32_t> row;              // of the points
+  std::vector<size_t> nearest;            // the points that lie least over the envelope, rising
   int curve_points = 0;                   // before each curve was cut down to its hull
   double smallest_params = 0, largest_params = 0;  // N of all curves
 };

@@ -18,6 +18,25 @@ namespace {
 constexpr double kCollinear = 0.98;
 constexpr int kTiedParameters = 4;
 
+// Are more than `few` of `values` distinct? It stops when it knows: a draw of a study
+// shows that in its first rows.
+template <class T>
+bool HasMoreThan(int few, const std::vector<T>& values) {
+  std::vector<T> seen;
+  for (const T& value : values) {
+    if (std::find(seen.begin(), seen.end(), value) != seen.end()) continue;
+    if (static_cast<int>(seen.size()) == few) return true;
+    seen.push_back(value);
+  }
+  return false;
+}
+
+template <class T>
+int CountDistinct(std::vector<T> values) {
+  std::sort(values.begin(), values.end());
+  return static_cast<int>(std::unique(values.begin(), values.end()) - values.begin());
+}
+
 // sigma from the seeds, else from the residuals of the fit.
 SeedNoise NoiseOrResiduals(SeedNoise noise, const LawFit* full) {
   if (!(noise.sigma > 0) && full != nullptr) noise.sigma = full->certificate.sigma;
@@ -29,44 +48,44 @@ SeedNoise NoiseOrResiduals(SeedNoise noise, const LawFit* full) {
 std::optional<Refusal> RefuseFit(absl::Span<const KeptRow> rows, absl::Span<const double> weights, int parameters,
                                  bool separate_exponents) {
   std::vector<std::pair<double, double>> cells;
-  std::vector<double> sizes, tokens;
+  std::vector<double> sizes, tokens, n, d;
   double w_sum = 0, n_mean = 0, d_mean = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!(weights[i] > 0)) continue;
     cells.emplace_back(rows[i].params, rows[i].tokens);
     sizes.push_back(rows[i].params);
     tokens.push_back(rows[i].tokens);
+    n.push_back(std::log(rows[i].params));
+    d.push_back(std::log(rows[i].tokens));
     w_sum += weights[i];
-    n_mean += weights[i] * std::log(rows[i].params);
-    d_mean += weights[i] * std::log(rows[i].tokens);
+    n_mean += weights[i] * n.back();
+    d_mean += weights[i] * d.back();
   }
-  const auto distinct = [](auto& values) {
-    std::sort(values.begin(), values.end());
-    return static_cast<int>(std::unique(values.begin(), values.end()) - values.begin());
-  };
-  const int cell_count = distinct(cells), size_count = distinct(sizes), tokens_count = distinct(tokens);
   const auto cure = [&](const char* more) {
     const bool tied = parameters > kTiedParameters && !RefuseFit(rows, weights, kTiedParameters, false);
     return absl::StrCat(tied ? "form: tied, or " : "", more);
   };
-  if (cell_count <= parameters) {
+  if (!HasMoreThan(parameters, cells)) {
     return Refusal{Code::kUnderdetermined,
-                   absl::StrCat(Plural(cell_count, "cell"), " (N, D) for ", parameters, " parameters"),
+                   absl::StrCat(Plural(CountDistinct(cells), "cell"), " (N, D) for ", parameters, " parameters"),
                    cure("more sizes and more tokens a size")};
   }
-  if (size_count < 3 || tokens_count < 3) {
+  if (!HasMoreThan(2, sizes) || !HasMoreThan(2, tokens)) {
     return Refusal{Code::kUnderdetermined,
-                   absl::StrCat(size_count, " distinct N and ", tokens_count, " distinct D, 3 of each are needed"),
+                   absl::StrCat(CountDistinct(sizes), " distinct N and ", CountDistinct(tokens),
+                                " distinct D, 3 of each are needed"),
                    cure("more sizes and more tokens a size")};
   }
   n_mean /= w_sum;
   d_mean /= w_sum;
   double nn = 0, dd = 0, nd = 0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const double n = std::log(rows[i].params) - n_mean, d = std::log(rows[i].tokens) - d_mean;
-    nn += weights[i] * n * n;
-    dd += weights[i] * d * d;
-    nd += weights[i] * n * d;
+  for (size_t i = 0, at = 0; i < rows.size(); ++i) {
+    if (!(weights[i] > 0)) continue;
+    const double from_n = n[at] - n_mean, from_d = d[at] - d_mean;
+    ++at;
+    nn += weights[i] * from_n * from_n;
+    dd += weights[i] * from_d * from_d;
+    nd += weights[i] * from_n * from_d;
   }
   if (!separate_exponents) {
     // One exponent: A N^-alpha and B D^-alpha differ unless D/N is one number.

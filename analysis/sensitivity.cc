@@ -1,7 +1,9 @@
 #include "analysis/sensitivity.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -10,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "analysis/bootstrap.h"
 #include "analysis/frontier.h"
 #include "analysis/law_fit.h"
 #include "analysis/leave_out.h"
@@ -46,8 +49,10 @@ Refusal NoOptimum() {
 class Sheet {
  public:
   Sheet(absl::Span<const Observation> observations, const AnalysisResult& base)
-      : observations_(observations), base_(base), compute_(ComputeModelOf(base)),
-        at_base_(AtTargetOf(base.parametric->law, compute_, base.target_flops)) {
+      : base_(base), compute_(ComputeModelOf(base)),
+        at_base_(AtTargetOf(base.parametric->law, compute_, base.target_flops)),
+        light_(observations.begin(), observations.end()) {
+    for (Observation& row : light_) row.curve.clear();
     std::vector<double> a, ln_params, loss;
     for (const LossLaw& draw : base.bootstrap.laws) {
       const AtTarget at = AtTargetOf(draw, compute_, base.target_flops);
@@ -71,7 +76,7 @@ class Sheet {
       if (objective == base_.options.spec.objective) {
         AddBase("objective", name);
       } else {
-        AddFit("objective", name, base_.rows, options);
+        AddFit("objective", name, options);
       }
     }
   }
@@ -89,7 +94,7 @@ class Sheet {
       if (is_base) {
         AddBase("delta", name);
       } else {
-        AddFit("delta", name, base_.rows, options);
+        AddFit("delta", name, options);
       }
     }
   }
@@ -108,32 +113,10 @@ class Sheet {
   }
 
   void LeaveOut() {
-    std::vector<double> influence;
-    if (at_base_.ln_params) influence = RowInfluence(base_, compute_);
+    if (at_base_.ln_params) influence_ = RowInfluence(base_, compute_);
     for (const LeaveOutKind kind :
          {LeaveOutKind::kRun, LeaveOutKind::kSize, LeaveOutKind::kBudget, LeaveOutKind::kSeed}) {
-      const std::string noun = ToString(kind), name = absl::StrCat("worst ", noun);
-      const std::vector<LeaveOutCandidate> candidates =
-          LeaveOutCandidates(base_.rows, kind, base_.options.spec.budget_tolerance);
-      if (!at_base_.ln_params) {
-        AddRefusal("leave out", name, NoOptimum());
-        continue;
-      }
-      if (candidates.size() < 2) {
-        AddRefusal("leave out", name,
-                   {Code::kUnderdetermined, absl::StrCat("all rows are of one ", noun), absl::StrCat("a second ", noun)});
-        continue;
-      }
-      const std::optional<size_t> worst = WorstToLeaveOut(base_, compute_, candidates, influence);
-      if (!worst) {
-        AddRefusal("leave out", name,
-                   {Code::kUnderdetermined, absl::StrCat("without any ", noun, " no law can be fitted"),
-                    absl::StrCat("more than ", Plural(static_cast<int64_t>(candidates.size()), noun))});
-        continue;
-      }
-      const LeaveOutCandidate& candidate = candidates[*worst];
-      Add("leave out", absl::StrCat(name, ": ", candidate.name), base_.rows,
-          Without(base_.rows.size(), candidate.rows), base_.options, compute_);
+      Later([this, kind] { return WorstLeftOut(kind); });
     }
   }
 
@@ -148,8 +131,10 @@ class Sheet {
         if (count == base_.options.count && flops == base_.options.flops) {
           AddBase("convention", name);
         } else if (!base_.count_known && count != base_.options.count) {
-          AddRefusal("convention", name,
-                     {Code::kConventionUnknown, "the rows have one unnamed count of N", "columns for each count"});
+          Later([name] {
+            return Refused("convention", name,
+                           {Code::kConventionUnknown, "the rows have one unnamed count of N", "columns for each count"});
+          });
         } else {
           AddSelection("convention", name, options, absl::StrCat("no row has N ", ToString(count), " and C ", ToString(flops)));
         }
@@ -172,14 +157,13 @@ class Sheet {
 
   void Checkpoints() {
     AddBase("points", "final points");
-    const std::string name = "all checkpoints, their schedules not ended";
-    std::vector<KeptRow> rows = CheckpointRows();
-    if (rows.size() == base_.rows.size()) {
-      AddRefusal("points", name,
-                 {Code::kTooFewPoints, "no loss curves were read", "a study of the store, whose trials report curves"});
-      return;
-    }
-    AddFit("points", name, std::move(rows), base_.options);
+    Later([this] {
+      const std::string name = "all checkpoints, their schedules not ended";
+      std::vector<KeptRow> rows = CheckpointRows();
+      if (rows.size() > base_.rows.size()) return Fitted("points", name, std::move(rows), base_.options);
+      return Refused("points", name,
+                     {Code::kTooFewPoints, "no loss curves were read", "a study of the store, whose trials report curves"});
+    });
   }
 
   void WithoutUndertrained() {
@@ -191,7 +175,7 @@ class Sheet {
     if (rest.size() == base_.rows.size()) {
       AddBase("rows", name);
     } else {
-      Add("rows", name, base_.rows, rest, base_.options, compute_);
+      Later([this, name, rest] { return FittedOn("rows", name, base_.rows, rest, base_.options, compute_); });
     }
   }
 
@@ -203,36 +187,57 @@ class Sheet {
       if (form == base_.parametric->law.form) {
         AddBase("form", ToString(form));
       } else if (form == LawForm::kDataConstrained) {
-        AddDataConstrained(options);
+        Later([this, options] { return DataConstrained(options); });
       } else {
-        AddFit("form", ToString(form), base_.rows, options);
+        AddFit("form", ToString(form), options);
       }
     }
   }
 
-  std::vector<SensitivityRow> Sorted() && {
+  // Fits all rows, in `threads` threads; each row has its place, so the order of the work
+  // changes nothing.
+  std::vector<SensitivityRow> Sorted(int threads) && {
+    std::vector<SensitivityRow> rows(jobs_.size());
+    std::atomic<size_t> next = 0;  // some rows cost ten times what others do
+    ParallelFor(static_cast<int>(jobs_.size()), threads, [&](int first, int last) {
+      for (int taken = first; taken < last; ++taken) {
+        const size_t i = next++;
+        rows[i] = jobs_[i]();
+      }
+    });
     const auto size = [](const SensitivityRow& row) {
       const Estimate* delta = EstimateIn(row.delta_ln_params);
       return delta != nullptr ? std::abs(delta->value) : -1;
     };
-    std::stable_sort(rows_.begin(), rows_.end(),
+    std::stable_sort(rows.begin(), rows.end(),
                      [&](const SensitivityRow& x, const SensitivityRow& y) { return size(x) > size(y); });
-    return std::move(rows_);
+    return rows;
   }
 
  private:
-  void AddRefusal(const std::string& group, const std::string& name, const Refusal& refusal, size_t rows_used = 0) {
-    rows_.push_back({.group = group, .name = name, .rows_used = static_cast<int>(rows_used),
-                     .delta_a = refusal, .delta_ln_params = refusal, .delta_loss = refusal});
+  void Later(std::function<SensitivityRow()> job) { jobs_.push_back(std::move(job)); }
+  void AddBase(const std::string& group, const std::string& name) {
+    Later([this, group, name] {
+      return Numbers(group, name, base_.rows.size(), at_base_, base_.parametric->certificate, std::nullopt);
+    });
+  }
+  void AddFit(const std::string& group, const std::string& name, const AnalysisOptions& options) {
+    Later([this, group, name, options] { return Fitted(group, name, base_.rows, options); });
+  }
+  void AddSelection(const std::string& group, const std::string& name, const AnalysisOptions& options,
+                    const std::string& none) {
+    Later([this, group, name, options, none] { return Selected(group, name, options, none); });
   }
 
-  void AddBase(const std::string& group, const std::string& name) {
-    AddNumbers(group, name, base_.rows.size(), at_base_, base_.parametric->certificate, std::nullopt);
+  static SensitivityRow Refused(const std::string& group, const std::string& name, const Refusal& refusal,
+                                size_t rows_used = 0) {
+    return {.group = group, .name = name, .rows_used = static_cast<int>(rows_used),
+            .delta_a = refusal, .delta_ln_params = refusal, .delta_loss = refusal};
   }
 
   // `loss_scale`: from the row's unit of loss to the analysis'.
-  void AddNumbers(const std::string& group, const std::string& name, size_t rows_used, const AtTarget& at,
-                  const Certificate& certificate, std::optional<double> loss_scale) {
+  SensitivityRow Numbers(const std::string& group, const std::string& name, size_t rows_used, const AtTarget& at,
+                         const Certificate& certificate, std::optional<double> loss_scale) const {
     SensitivityRow row{.group = group, .name = name, .rows_used = static_cast<int>(rows_used)};
     row.certificate = ToString(certificate.outcome);
     const auto in_se = [](double delta, std::optional<double> se) -> std::optional<double> {
@@ -252,69 +257,82 @@ class Sheet {
     } else {
       row.delta_ln_params = row.delta_loss = NoOptimum();
     }
-    rows_.push_back(std::move(row));
+    return row;
   }
 
   // Fits `subset` of `rows` under `options`, with a certificate.
-  void Add(const std::string& group, const std::string& name, absl::Span<const KeptRow> rows,
-           absl::Span<const size_t> subset, const AnalysisOptions& options, const ComputeModel& compute,
-           std::optional<double> loss_scale = std::nullopt) {
+  SensitivityRow FittedOn(const std::string& group, const std::string& name, absl::Span<const KeptRow> rows,
+                          absl::Span<const size_t> subset, const AnalysisOptions& options, const ComputeModel& compute,
+                          std::optional<double> loss_scale = std::nullopt) const {
     const LawFitOptions fit_options = LawFitOptionsOf(options);
     if (const std::optional<Refusal> refusal = RefuseSubset(rows, subset, fit_options)) {
-      AddRefusal(group, name, *refusal, subset.size());
-      return;
+      return Refused(group, name, *refusal, subset.size());
     }
     const LawFit fit = FitLossLaw(FitRowsOfSubset(rows, subset), fit_options);
     if (fit.law.form != fit_options.form) {
-      AddRefusal(group, name,
-                 {Code::kUnderdetermined, absl::StrCat("form '", options.spec.form, "' was not fitted"),
-                  "another form"}, subset.size());
-      return;
+      return Refused(group, name,
+                     {Code::kUnderdetermined, absl::StrCat("form '", options.spec.form, "' was not fitted"),
+                      "another form"}, subset.size());
     }
-    AddNumbers(group, name, subset.size(), AtTargetOf(fit.law, compute, base_.target_flops), fit.certificate,
-               loss_scale);
+    return Numbers(group, name, subset.size(), AtTargetOf(fit.law, compute, base_.target_flops), fit.certificate,
+                   loss_scale);
   }
 
   // Fits all of `rows`, whose C is priced by their own shapes.
-  void AddFit(const std::string& group, const std::string& name, std::vector<KeptRow> rows,
-              const AnalysisOptions& options, std::optional<double> loss_scale = std::nullopt) {
+  SensitivityRow Fitted(const std::string& group, const std::string& name, std::vector<KeptRow> rows,
+                        const AnalysisOptions& options, std::optional<double> loss_scale = std::nullopt) const {
     AnalysisResult variant;
     variant.options = options;
     variant.rows = std::move(rows);
-    Add(group, name, variant.rows, AllRows(variant.rows.size()), options, ComputeModelOf(variant), loss_scale);
+    return FittedOn(group, name, variant.rows, AllRows(variant.rows.size()), options, ComputeModelOf(variant), loss_scale);
   }
 
   // Selects anew under `options`; `none` says why no row may be left.
-  void AddSelection(const std::string& group, const std::string& name, const AnalysisOptions& options,
-                    const std::string& none) {
-    Selection selection = SelectRows(LightObservations(), options);
-    if (selection.refusal) {
-      AddRefusal(group, name, *selection.refusal, selection.rows.size());
-      return;
-    }
+  SensitivityRow Selected(const std::string& group, const std::string& name, const AnalysisOptions& options,
+                          const std::string& none) const {
+    Selection selection = SelectRows(light_, options);
+    if (selection.refusal) return Refused(group, name, *selection.refusal, selection.rows.size());
     if (selection.rows.empty()) {
-      AddRefusal(group, name, {Code::kUnderdetermined, none.empty() ? "no row is left to fit" : none,
-                               "rows that have it"});
-      return;
+      return Refused(group, name, {Code::kUnderdetermined, none.empty() ? "no row is left to fit" : none,
+                                   "rows that have it"});
     }
     KeepWeights(&selection.rows);
     std::optional<double> scale;
     if (options.spec.loss != base_.options.spec.loss) scale = BaseUnitPerUnit(selection.rows);
-    AddFit(group, name, std::move(selection.rows), options, scale);
+    return Fitted(group, name, std::move(selection.rows), options, scale);
+  }
+
+  SensitivityRow WorstLeftOut(LeaveOutKind kind) const {
+    const std::string noun = ToString(kind), name = absl::StrCat("worst ", noun);
+    const std::vector<LeaveOutCandidate> candidates =
+        LeaveOutCandidates(base_.rows, kind, base_.options.spec.budget_tolerance);
+    if (!at_base_.ln_params) return Refused("leave out", name, NoOptimum());
+    if (candidates.size() < 2) {
+      return Refused("leave out", name,
+                     {Code::kUnderdetermined, absl::StrCat("all rows are of one ", noun), absl::StrCat("a second ", noun)});
+    }
+    const std::optional<size_t> worst = WorstToLeaveOut(base_, compute_, candidates, influence_);
+    if (!worst) {
+      return Refused("leave out", name,
+                     {Code::kUnderdetermined, absl::StrCat("without any ", noun, " no law can be fitted"),
+                      absl::StrCat("more than ", Plural(static_cast<int64_t>(candidates.size()), noun))});
+    }
+    const LeaveOutCandidate& candidate = candidates[*worst];
+    return FittedOn("leave out", absl::StrCat(name, ": ", candidate.name), base_.rows,
+                    Without(base_.rows.size(), candidate.rows), base_.options, compute_);
   }
 
   // Repeats are what that form is about: a study without them says nothing of it.
-  void AddDataConstrained(const AnalysisOptions& options) {
+  SensitivityRow DataConstrained(const AnalysisOptions& options) const {
     const std::string name = ToString(LawForm::kDataConstrained);
-    Selection selection = SelectRows(LightObservations(), options);
+    Selection selection = SelectRows(light_, options);
     const bool repeats = std::any_of(selection.rows.begin(), selection.rows.end(), [](const KeptRow& row) {
       return row.observation.unique_tokens && row.tokens > *row.observation.unique_tokens;
     });
     if (!repeats) {
-      AddRefusal("form", name, {Code::kUnderdetermined, "no row saw data twice", "runs of several epochs"});
-      return;
+      return Refused("form", name, {Code::kUnderdetermined, "no row saw data twice", "runs of several epochs"});
     }
-    AddSelection("form", name, options, "");
+    return Selected("form", name, options, "");
   }
 
   // Weights that do not follow from the selection alone are those of the analysis.
@@ -379,28 +397,19 @@ class Sheet {
     return rows;
   }
 
-  // The observations without their curves, which no refit needs.
-  const std::vector<Observation>& LightObservations() {
-    if (light_.empty()) {
-      light_.assign(observations_.begin(), observations_.end());
-      for (Observation& row : light_) row.curve.clear();
-    }
-    return light_;
-  }
-
-  const absl::Span<const Observation> observations_;
   const AnalysisResult& base_;
   const ComputeModel compute_;
   const AtTarget at_base_;
   std::optional<double> se_a_, se_ln_params_, se_loss_;
-  std::vector<Observation> light_;
-  std::vector<SensitivityRow> rows_;
+  std::vector<Observation> light_;  // the observations without their curves, which no refit needs
+  std::vector<double> influence_;   // of the rows, on ln N*(C_T)
+  std::vector<std::function<SensitivityRow()>> jobs_;  // a row each
 };
 
 }  // namespace
 
 std::vector<SensitivityRow> SensitivitySheet(absl::Span<const Observation> observations,
-                                             const AnalysisResult& base) {
+                                             const AnalysisResult& base, int threads) {
   if (!base.parametric) return {};
   Sheet sheet(observations, base);
   sheet.Objectives();
@@ -412,7 +421,7 @@ std::vector<SensitivityRow> SensitivitySheet(absl::Span<const Observation> obser
   sheet.Checkpoints();
   sheet.WithoutUndertrained();
   sheet.Forms();
-  return std::move(sheet).Sorted();
+  return std::move(sheet).Sorted(threads);
 }
 
 bool IsSensitive(const SensitivityRow& row) { return row.ln_params_in_se && std::abs(*row.ln_params_in_se) > 2; }

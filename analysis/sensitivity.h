@@ -24,9 +24,9 @@ namespace isoflop {
 // the draws of `base`, none of its sections. Empty where `base` has no law. Under
 // another convention N* counts other parameters and C_T buys another run: such a
 // row says what a reader who mistakes the convention would get. A loss in bits is
-// brought back to the analysis' unit.
+// brought back to the analysis' unit. Equal for any number of `threads` (0: one a core).
 std::vector<SensitivityRow> SensitivitySheet(absl::Span<const Observation> observations,
-                                             const AnalysisResult& base);
+                                             const AnalysisResult& base, int threads = 0);
 
 // N*(C_T) moves by more than two standard errors: kSensitive.
 bool IsSensitive(const SensitivityRow& row);

@@ -34,6 +34,7 @@ if [ -z "$python" ]; then
 fi
 
 # One thread each but where the table says two.
+cores=$(nproc)
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-echo "$(nproc) cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), SciPy $("$python" -c 'import scipy; print(scipy.__version__)'), load $(cut -d' ' -f1 /proc/loadavg)"
+echo "$cores cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), SciPy $("$python" -c 'import scipy; print(scipy.__version__)'), load $(cut -d' ' -f1 /proc/loadavg)"
 "$python" bench/analysis/compare.py --bench "$build/bench/analysis/analysis_bench" "$@"

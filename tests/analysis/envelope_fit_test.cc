@@ -215,6 +215,21 @@ TEST(EnvelopeFitTest, TakesTheLowestOfEqualFlops) {
   EXPECT_EQ(fit.hull[0].params, 1e3);
 }
 
+// C = 6 N (C / 6N) differs from its budget in the last bit, which the logarithm does not
+// see: the lowest loss of the budget counts, whichever C is the smaller.
+TEST(EnvelopeFitTest, TakesTheLowestOfFlopsThatDifferInTheLastBit) {
+  std::vector<EnvelopePoint> points;
+  for (int i = 0; i < 3; ++i) {
+    const double flops = std::pow(10, 18 + i), above = std::nextafter(flops, 2 * flops), loss = 2 + 3 * std::pow(0.5, i);
+    ASSERT_EQ(std::log(flops), std::log(above));
+    points.push_back({static_cast<size_t>(2 * i), flops, 1e3, flops / 6e3, loss + 0.3});
+    points.push_back({static_cast<size_t>(2 * i + 1), above, 1e4 * (i + 1), above / 6e4, loss});
+  }
+  const EnvelopeFit fit = FitEnvelope(CandidatesOf(points));
+  ASSERT_EQ(fit.hull.size(), 3u);
+  for (const EnvelopePoint& vertex : fit.hull) EXPECT_NE(vertex.params, 1e3);
+}
+
 // 1000 curves of 2000 points: printed, not demanded.
 TEST(EnvelopeFitTest, ADrawIsAPassOverTheHullsOfTheCurves) {
   std::vector<Observation> study = SimulatedStudy(HoffmannLaw(), 1e18, 1e20, 25, 40, 8, 0.005);
