@@ -51,11 +51,17 @@ std::string OptimaText(const Agreement& agreement, double target_flops) {
                       list(std::move(names)));
 }
 
-// "+22% [+9%, +38%]" of a difference of logs.
+// "by +22% [+9%, +38%]" of a difference of logs; "by a factor 0.0123 [0.011, 0.0141]"
+// where it passes a half or a double.
 std::string FactorText(const Estimate& difference) {
+  const Interval& interval = difference.intervals.front();
+  const double largest = std::max({std::abs(difference.value), std::abs(interval.lo), std::abs(interval.hi)});
+  if (largest > std::log(2)) {
+    return absl::StrFormat("by a factor %.3g [%.3g, %.3g]", std::exp(difference.value), std::exp(interval.lo),
+                           std::exp(interval.hi));
+  }
   const auto percent = [](double ln) { return absl::StrFormat("%+.3g%%", 100 * std::expm1(ln)); };
-  return absl::StrCat(percent(difference.value), " [", percent(difference.intervals.front().lo), ", ",
-                      percent(difference.intervals.front().hi), "]");
+  return absl::StrCat("by ", percent(difference.value), " [", percent(interval.lo), ", ", percent(interval.hi), "]");
 }
 
 // The real difference that is largest in ln N*; nullptr: none.
@@ -74,10 +80,15 @@ const ApproachDifference* LargestReal(const Agreement& agreement) {
 std::string DifferenceText(const ApproachDifference& difference) {
   const Estimate& exponent = *EstimateIn(difference.exponent);
   return absl::StrFormat(
-      "approach %d's N* differs from approach %d's by %s, its exponent by %+.3f [%+.3f, %+.3f] (95%%, Holm)",
+      "approach %d's N* differs from approach %d's %s, its exponent by %+.3f [%+.3f, %+.3f] (95%%, Holm)",
       static_cast<int>(difference.first), static_cast<int>(difference.second),
       FactorText(*EstimateIn(difference.ln_params_at_target)), exponent.value, exponent.intervals.front().lo,
       exponent.intervals.front().hi);
+}
+
+// "0.12%", "35%", "over 99%".
+std::string WasteText(double fraction) {
+  return fraction > 0.99 ? std::string("over 99%") : absl::StrFormat("%.2g%%", 100 * fraction);
 }
 
 const ApproachCost& Costliest(const Agreement& agreement) {
@@ -147,8 +158,8 @@ Agreement Judge(const AnalysisResult& result, absl::Span<const ResampledFit> dra
     return agreement;
   }
   const ApproachCost& costliest = Costliest(agreement);
-  const std::string waste = absl::StrFormat("the costliest, %s's, wastes %.2g%% of the compute",
-                                            ToString(costliest.approach), 100 * costliest.wasted_fraction);
+  const std::string waste = absl::StrFormat("the costliest, %s's, wastes %s of the compute",
+                                            ToString(costliest.approach), WasteText(costliest.wasted_fraction));
   if (costliest.wasted_fraction < kPracticalWaste) {
     agreement.verdict = Verdict::kAgreeInPractice;
     agreement.reason = absl::StrCat(optima, ": ", DifferenceText(*largest), ", but ", waste, refused);
@@ -177,7 +188,6 @@ bool Try(const Cause& cause, double target_flops, const std::function<PartFits(c
                                                                                       : ToString(then.verdict)));
   if (!Agrees(then.verdict)) return false;
   agreement->cause = cause.name;
-  absl::StrAppend(&agreement->reason, "; cause: ", agreement->causes_tried.back());
   return true;
 }
 
@@ -191,9 +201,7 @@ Agreement JudgeAgreement(const AnalysisResult& result, absl::Span<const Resample
     if (Try(cause, result.target_flops, reanalyze, &agreement)) return agreement;
   }
   const ApproachDifference* largest = LargestReal(agreement);
-  if (!Try(InfluentialRows(result, largest->first, largest->second), result.target_flops, reanalyze, &agreement)) {
-    absl::StrAppend(&agreement.reason, "; no cause that was tried mends it");
-  }
+  Try(InfluentialRows(result, largest->first, largest->second), result.target_flops, reanalyze, &agreement);
   return agreement;
 }
 

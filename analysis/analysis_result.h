@@ -96,7 +96,8 @@ struct Estimate {
   const Interval* At(double level) const;
 };
 
-using Quantity = std::variant<Estimate, Refusal>;
+// Made without a value it is a refusal, never 0.
+using Quantity = std::variant<Refusal, Estimate>;
 // The estimate in `quantity`, or nullptr when it is a refusal.
 const Estimate* EstimateIn(const Quantity& quantity);
 
@@ -420,7 +421,7 @@ struct Agreement {
   std::vector<ApproachDifference> differences;
   std::vector<ApproachCost> costs;
   std::vector<std::string> causes_tried;  // of a disagreement, in order, each with what it did
-  std::string cause;                      // the first whose removal mends it; empty: none does
+  std::string cause;                      // name of the last tried, whose removal mends it; empty: none does
 };
 
 struct SensitivityRow {

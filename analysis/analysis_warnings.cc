@@ -126,7 +126,9 @@ void WarnOfReach(AnalysisResult* result) {
     warn(Code::kExtrapolation, absl::StrCat("optima beyond ", FormatFlops(result->max_flops), " FLOPs lie outside the data"));
   }
   if (result->agreement && result->agreement->verdict == Verdict::kDisagree) {
-    warn(Code::kApproachesDisagree, result->agreement->reason);
+    const std::string& cause = result->agreement->cause;
+    warn(Code::kApproachesDisagree, absl::StrCat("the approaches disagree on N*(C_T); ",
+                                                 cause.empty() ? "no cause was found" : "first cause: ", cause));
   }
   for (const SensitivityRow& row : result->sensitivity) {
     // Sorted: the first that counts is the strongest. Another count of N is another

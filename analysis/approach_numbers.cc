@@ -201,7 +201,7 @@ std::vector<ApproachDifference> CompareApproaches(const ApproachReader& reader, 
   }
   std::vector<Pair*> judged;
   for (Pair& pair : pairs) {
-    if (EstimateIn(pair.difference.exponent) != nullptr) judged.push_back(&pair);
+    if (!pair.exponent.draws.empty()) judged.push_back(&pair);
   }
   ApplyHolm(judged, &Pair::exponent, &ApproachDifference::exponent, true, method);
   ApplyHolm(judged, &Pair::ln_params, &ApproachDifference::ln_params_at_target, true, method);

@@ -63,7 +63,11 @@ std::optional<double> UniqueTokens(const AnalysisResult& result) {
 }  // namespace
 
 void FillFrontiers(absl::Span<const ResampledFit> fits, double from_flops, AnalysisResult* result) {
-  const std::vector<double> budgets = LogSpaced(from_flops, result->target_flops, kFrontierPoints);
+  std::vector<double> budgets = LogSpaced(from_flops, result->target_flops, kFrontierPoints);
+  // The largest budget trained is a point: where the verdict speaks and dashes begin.
+  const double max_flops = result->max_flops;
+  const auto above = std::upper_bound(budgets.begin(), budgets.end(), max_flops);
+  if (above != budgets.begin() && above != budgets.end() && *(above - 1) < max_flops) budgets.insert(above, max_flops);
   const auto add = [&](Approach approach, const auto& fit) {
     if (!fit || !fit->params_law || !fit->tokens_law) return;
     result->frontiers.push_back(

@@ -17,6 +17,8 @@ namespace {
 
 constexpr double kCollinear = 0.98;
 constexpr int kTiedParameters = 4;
+// Standard deviation of ln(D/N): tokens rounded to whole steps spread one D/N that far.
+constexpr double kOneRatio = 0.05;
 
 // Are more than `few` of `values` distinct? It stops when it knows: a draw of a study
 // shows that in its first rows.
@@ -89,8 +91,8 @@ std::optional<Refusal> RefuseFit(absl::Span<const KeptRow> rows, absl::Span<cons
   }
   if (!separate_exponents) {
     // One exponent: A N^-alpha and B D^-alpha differ unless D/N is one number.
-    if (nn - 2 * nd + dd > 1e-9 * w_sum) return std::nullopt;
-    return Refusal{Code::kCollinear, "D/N is the same in all rows: A and B cannot be told apart",
+    if (nn - 2 * nd + dd > kOneRatio * kOneRatio * w_sum) return std::nullopt;
+    return Refusal{Code::kCollinear, "D/N is the same in all rows, within rounding: A and B cannot be told apart",
                    "several D for each N"};
   }
   const double correlation = nd / std::sqrt(nn * dd);

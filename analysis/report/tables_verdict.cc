@@ -59,7 +59,7 @@ std::vector<Table> AgreementTables(const AnalysisResult& result) {
     Table table{.name = "agreement_causes", .title = "Why they may disagree: causes tried, in order"};
     table.columns = {{"order", ""}, {"cause", "what was taken away, and what it did", false}};
     for (size_t i = 0; i < agreement.causes_tried.size(); ++i) table.rows.push_back({{absl::StrCat(i + 1), absl::StrCat(i + 1)}, TextCell(agreement.causes_tried[i])});
-    table.caption = agreement.cause.empty() ? "None of them mends it." : absl::StrCat("The first that mends it: ", agreement.cause, ".");
+    table.caption = agreement.cause.empty() ? "None of them mends it." : "The last of them is the first that mends it.";
     tables.push_back(std::move(table));
   }
   return tables;

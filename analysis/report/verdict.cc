@@ -85,8 +85,8 @@ std::vector<std::string> AgreementSentences(const AnalysisResult& result) {
     out.push_back(absl::StrCat("The ", approaches, " **", ToString(agreement.verdict), "**", reason));
   }
   if (agreement.verdict == Verdict::kDisagree) {
-    out.push_back(agreement.cause.empty() ? "No single cause was found whose removal mends the disagreement."
-                                          : absl::StrCat("First cause whose removal mends it: ", WithoutStop(agreement.cause), "."));
+    out.push_back(agreement.cause.empty() ? "No cause was found whose removal mends the disagreement."
+                                          : absl::StrCat("The first cause whose removal mends it: ", WithoutStop(agreement.causes_tried.empty() ? agreement.cause : agreement.causes_tried.back()), "."));
   }
   return out;
 }

@@ -128,7 +128,6 @@ TEST_F(HandMadeTest, CostlyDifferenceDisagrees) {
   EXPECT_EQ(agreement.verdict, Verdict::kDisagree);
   EXPECT_TRUE(agreement.cause.empty());
   EXPECT_FALSE(agreement.causes_tried.empty());
-  EXPECT_NE(agreement.reason.find("no cause that was tried mends it"), std::string::npos);
   // 1 - C_eq/C_T of 3 N* by hand.
   const double params = 3 * truth_.params_at_target;
   const double loss = HoffmannLaw().LossAt(params, kTarget / (6 * params));

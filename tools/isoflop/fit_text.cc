@@ -142,8 +142,10 @@ void AddEnvelope(const EnvelopeFit& fit, std::vector<std::string>* lines) {
 void AddVerdict(const Agreement& agreement, std::vector<std::string>* lines) {
   std::string line = absl::StrCat(" the approaches: ", ToString(agreement.verdict));
   if (!agreement.reason.empty()) absl::StrAppend(&line, ", ", agreement.reason);
-  if (!agreement.cause.empty()) absl::StrAppend(&line, "; cause: ", agreement.cause);
   lines->push_back(line);
+  if (agreement.verdict != Verdict::kDisagree) return;
+  lines->push_back(agreement.cause.empty() ? std::string("   no cause was found whose removal mends it")
+                                           : absl::StrCat("   the first cause whose removal mends it: ", agreement.causes_tried.back()));
 }
 
 void AddForms(const FormRanking& ranking, std::vector<std::string>* lines) {

@@ -99,10 +99,11 @@ TEST(VerdictTest, SaysWhatTheBoxMustSay) {
 TEST(VerdictTest, NamesTheFirstCauseOfADisagreement) {
   AnalysisResult result = Full();
   result.agreement->verdict = Verdict::kDisagree;
-  result.agreement->cause = "edge minima left out";
-  EXPECT_THAT(Words(BuildReport(result, ReportContext())), HasSubstr("First cause whose removal mends it: edge minima left out."));
+  result.agreement->cause = "edge minima";
+  result.agreement->causes_tried = {"gaps in N: no budget has one", "edge minima: without 2 budgets the approaches agree"};
+  EXPECT_THAT(Words(BuildReport(result, ReportContext())), HasSubstr("The first cause whose removal mends it: edge minima: without 2 budgets the approaches agree."));
   result.agreement->cause.clear();
-  EXPECT_THAT(Words(BuildReport(result, ReportContext())), HasSubstr("No single cause was found"));
+  EXPECT_THAT(Words(BuildReport(result, ReportContext())), HasSubstr("No cause was found"));
 }
 
 TEST(VerdictTest, CannotTellIsASentence) {
