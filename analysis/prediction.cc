@@ -88,7 +88,7 @@ std::optional<Refusal> RefuseOptimum(const AnalysisResult& result, double budget
     for (const std::string& bound : result.parametric->certificate.at_bounds) {
       absl::StrAppend(&bounds, bounds.empty() ? "" : ", ", bound);
     }
-    return Refusal{Code::kNoInteriorOptimum, absl::StrCat("the fitted law has no optimum inside a budget (", bounds, ")"),
+    return Refusal{Code::kNoInteriorOptimum, absl::StrCat("the fitted law has no optimum inside a budget", bounds.empty() ? "" : absl::StrCat(" (", bounds, ")")),
                    "rows that vary N and D more"};
   }
   if (result.options.allow_extrapolation || budget_flops <= result.max_flops) return std::nullopt;

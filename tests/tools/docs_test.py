@@ -52,6 +52,13 @@ class DocsTest(unittest.TestCase):
         for code in re.findall(r"constexpr int kExit\w+ = (\d+);", (ROOT / "study/trial_outcome.h").read_text()):
             self.assertRegex(contract, r"\b%s\b" % code)
 
+    def test_errors_md_has_every_code_of_the_analysis(self):
+        header = (ROOT / "analysis/analysis_result.h").read_text()
+        codes = re.findall(r"^  (k\w+),$", re.search(r"enum class Code \{(.*?)\n\};", header, re.S)[1], re.M)
+        self.assertGreater(len(codes), 25)
+        rows = re.findall(r"(?m)^\| `(k\w+)` \|", (ROOT / "docs/errors.md").read_text())
+        self.assertEqual(codes, rows, "docs/errors.md tells each code of analysis_result.h, in its order")
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=1, argv=sys.argv[:1])
