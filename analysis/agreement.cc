@@ -205,4 +205,9 @@ Agreement JudgeAgreement(const AnalysisResult& result, absl::Span<const Resample
   return agreement;
 }
 
+std::string CauseText(const Agreement& agreement) {
+  if (agreement.cause.empty() || agreement.causes_tried.empty()) return agreement.cause;
+  return agreement.causes_tried.back();
+}
+
 }  // namespace isoflop

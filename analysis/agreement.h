@@ -27,6 +27,7 @@
 #define ISOFLOP_ANALYSIS_AGREEMENT_H_
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -52,6 +53,10 @@ struct PartFits {
 // pure, and is called only for a disagreement.
 Agreement JudgeAgreement(const AnalysisResult& result, absl::Span<const ResampledFit> draws,
                          const std::function<PartFits(const StudyPart&)>& reanalyze);
+
+// The found cause and what its removal did; its name alone where nothing was
+// tried; empty where no cause was found.
+std::string CauseText(const Agreement& agreement);
 
 }  // namespace isoflop
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "analysis/agreement.h"
 #include "analysis/report/report_parts.h"
 #include "study/format.h"
 
@@ -86,7 +87,7 @@ std::vector<std::string> AgreementSentences(const AnalysisResult& result) {
   }
   if (agreement.verdict == Verdict::kDisagree) {
     out.push_back(agreement.cause.empty() ? "No cause was found whose removal mends the disagreement."
-                                          : absl::StrCat("The first cause whose removal mends it: ", WithoutStop(agreement.causes_tried.empty() ? agreement.cause : agreement.causes_tried.back()), "."));
+                                          : absl::StrCat("The first cause whose removal mends it: ", WithoutStop(CauseText(agreement)), "."));
   }
   return out;
 }

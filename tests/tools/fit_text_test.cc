@@ -115,12 +115,15 @@ TEST(FitTextTest, DoubtIsTold) {
   result.holdout->demonstrated_decades = 0;
   result.holdout->skill = -0.2;
   std::vector<std::string> lines = FitLines(result);
-  EXPECT_THAT(lines, Contains(" the approaches: disagree, approach 2 costs 5% at 1e22; cause: edge minima"));
+  EXPECT_THAT(lines, Contains(" the approaches: disagree, approach 2 costs 5% at 1e22"));
+  EXPECT_THAT(lines, Contains("   the first cause whose removal mends it: edge minima"));
   EXPECT_THAT(lines, Contains(" held out: error 0.4% at 0.5 decades; nothing demonstrated beyond the largest budget;"
                               " no better than the baselines"));
   result.holdout->refusal = Refusal{Code::kTooFewPoints, "one budget cannot be held out", ""};
   result.envelope->refusal = Refusal{Code::kScheduleNotEnded, "the curves are of open schedules", ""};
+  result.agreement->causes_tried = {"gaps in N: no budget has one", "edge minima: without 2 budgets the approaches agree"};
   lines = FitLines(result);
+  EXPECT_THAT(lines, Contains("   the first cause whose removal mends it: edge minima: without 2 budgets the approaches agree"));
   EXPECT_THAT(lines, Contains(" held out: kTooFewPoints, one budget cannot be held out"));
   EXPECT_THAT(lines, Contains(" approach 1: kScheduleNotEnded, the curves are of open schedules"));
 }

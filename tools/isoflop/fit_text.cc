@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "analysis/agreement.h"
 #include "study/format.h"
 
 namespace isoflop {
@@ -145,7 +146,7 @@ void AddVerdict(const Agreement& agreement, std::vector<std::string>* lines) {
   lines->push_back(line);
   if (agreement.verdict != Verdict::kDisagree) return;
   lines->push_back(agreement.cause.empty() ? std::string("   no cause was found whose removal mends it")
-                                           : absl::StrCat("   the first cause whose removal mends it: ", agreement.causes_tried.back()));
+                                           : absl::StrCat("   the first cause whose removal mends it: ", CauseText(agreement)));
 }
 
 void AddForms(const FormRanking& ranking, std::vector<std::string>* lines) {
