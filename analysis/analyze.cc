@@ -163,7 +163,7 @@ absl::StatusOr<AnalysisResult> Analyze(std::vector<Observation> observations, co
     result.sensitivity = SensitivitySheet(observations, result, options.threads);
   }
   if (sections.forms && !result.forms) result.forms = RankForms(result.rows, result.options);
-  if (sections.conventions) result.conventions = CompareConventions(observations, result);
+  if (sections.conventions) result.conventions = CompareConventions(observations, result, options.threads);
   if (sections.design && result.parametric) result.design = DesignNextTrials(result, {});
   AddWarnings(&result);
   return result;

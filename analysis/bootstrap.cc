@@ -1,6 +1,7 @@
 #include "analysis/bootstrap.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -91,12 +92,19 @@ std::vector<uint16_t> DrawCountsFrom(absl::Span<const std::vector<size_t>> clust
 }
 
 void ParallelFor(int count, int threads, const std::function<void(int, int)>& body) {
+  constexpr int kSharesPerThread = 16;  // few enough for one share's scratch memory to pay, enough to end together
   if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   threads = std::min(threads, std::max(count, 1));
+  const int size = std::max(1, count / (threads * kSharesPerThread));
+  std::atomic<int64_t> next = 0;
+  const auto work = [&] {
+    for (int64_t first = next.fetch_add(size); first < count; first = next.fetch_add(size)) {
+      body(static_cast<int>(first), static_cast<int>(std::min<int64_t>(first + size, count)));
+    }
+  };
   std::vector<std::thread> others;
-  const auto first_of = [&](int share) { return static_cast<int>(static_cast<int64_t>(count) * share / threads); };
-  for (int share = 1; share < threads; ++share) others.emplace_back(body, first_of(share), first_of(share + 1));
-  body(0, first_of(1));
+  for (int i = 1; i < threads; ++i) others.emplace_back(work);
+  work();
   for (std::thread& other : others) other.join();
 }
 

@@ -1,7 +1,9 @@
 #include "analysis/conventions.h"
 
+#include <optional>
 #include <utility>
 
+#include "analysis/bootstrap.h"
 #include "analysis/envelope_fit.h"
 #include "analysis/isoflop_fit.h"
 #include "analysis/selection.h"
@@ -62,21 +64,30 @@ ConventionRow RefittedRow(const std::vector<KeptRow>& rows, const AnalysisOption
 }  // namespace
 
 std::vector<ConventionRow> CompareConventions(absl::Span<const Observation> observations,
-                                              const AnalysisResult& base) {
-  std::vector<ConventionRow> table = {ChosenRow(base)};
+                                              const AnalysisResult& base, int threads) {
+  std::vector<AnalysisOptions> others;
   for (const CountConvention count :
        {CountConvention::kNonEmbeddingPlusHead, CountConvention::kNonEmbedding, CountConvention::kTotal}) {
     for (const FlopsConvention flops : {FlopsConvention::k6nd, FlopsConvention::kExact}) {
       if (count == base.options.count && flops == base.options.flops) continue;
       if (!base.count_known && count != base.options.count) continue;
-      AnalysisOptions options = base.options;
-      options.count = count;
-      options.flops = flops;
-      Selection selection = SelectRows(observations, options);
+      others.push_back(base.options);
+      others.back().count = count;
+      others.back().flops = flops;
+    }
+  }
+  std::vector<std::optional<ConventionRow>> refitted(others.size());
+  ParallelFor(static_cast<int>(others.size()), threads, [&](int first, int last) {
+    for (size_t i = static_cast<size_t>(first); i < static_cast<size_t>(last); ++i) {
+      Selection selection = SelectRows(observations, others[i]);
       if (selection.rows.empty() || selection.refusal) continue;
       for (KeptRow& row : selection.rows) row.observation.budget_flops.reset();
-      table.push_back(RefittedRow(selection.rows, options, base));
+      refitted[i] = RefittedRow(selection.rows, others[i], base);
     }
+  });
+  std::vector<ConventionRow> table = {ChosenRow(base)};
+  for (std::optional<ConventionRow>& row : refitted) {
+    if (row) table.push_back(*std::move(row));
   }
   return table;
 }

@@ -22,8 +22,9 @@ namespace isoflop {
 // Rows of one planned budget share C under the convention that planned them only,
 // so under another pair the rows are grouped by the C that they have there: a
 // parabola through rows of unlike C would find the slope of the loss in C.
+// `threads` as in ParallelFor.
 std::vector<ConventionRow> CompareConventions(absl::Span<const Observation> observations,
-                                              const AnalysisResult& base);
+                                              const AnalysisResult& base, int threads = 1);
 
 }  // namespace isoflop
 

@@ -256,15 +256,23 @@ Holdout ScoreHoldout(const AnalysisResult& result, int threads) {
   const LawFitOptions options = LawFitOptionsOf(result.options);
   const ComputeModel compute = ComputeModelOf(result);
   const int draws = DrawsFor(windows);
+  std::vector<std::optional<Refusal>> refusals(windows.size());
+  std::vector<WindowFit> fits(windows.size());
+  ParallelFor(static_cast<int>(windows.size()), threads, [&](int first, int last) {
+    for (size_t i = static_cast<size_t>(first); i < static_cast<size_t>(last); ++i) {
+      refusals[i] = RefuseSubset(result.rows, windows[i].train, options);
+      if (!refusals[i]) fits[i].fit = FitLossLaw(FitRowsOfSubset(result.rows, windows[i].train), options);
+    }
+  });
   std::optional<Refusal> first_refusal;
   for (size_t i = 0; i < windows.size(); ++i) {
     const HoldoutSplit& window = windows[i];
-    if (std::optional<Refusal> refusal = RefuseSubset(result.rows, window.train, options)) {
-      if (!first_refusal) first_refusal = std::move(refusal);
+    if (refusals[i]) {
+      if (!first_refusal) first_refusal = std::move(refusals[i]);
       continue;
     }
     const FitRows columns = FitRowsOfSubset(result.rows, window.train);
-    WindowFit fit{FitLossLaw(columns, options), {}};
+    WindowFit& fit = fits[i];
     fit.draws = DrawLaws(result, window, columns, fit.fit, options, draws,
                          result.options.spec.bootstrap_seed + kSeedOffset + i, threads);
     const std::vector<HeldRow> held = PredictHeld(result, window, fit, groups);
