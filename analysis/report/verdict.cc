@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -64,6 +65,33 @@ std::string ProgressSentence(const ReportContext& context) {
   }
   if (open == 0) return "";
   return absl::StrCat("The study has not ended: ", done, " of ", Plural(all, "observation"), " are in.");
+}
+
+// What a law lacks where it is read furthest out: more than half of the largest budget's
+// trials did not end. Empty otherwise.
+std::string LargestBudgetSentence(const AnalysisResult& result) {
+  const auto did_not_end = [](ExclusionRule rule) {
+    return rule == ExclusionRule::kNotCompleted || rule == ExclusionRule::kDiverged || rule == ExclusionRule::kNonFinite ||
+           rule == ExclusionRule::kScheduleNotEnded;
+  };
+  double largest = result.max_flops;
+  for (const Exclusion& exclusion : result.exclusions) {
+    if (did_not_end(exclusion.rule)) largest = std::max(largest, exclusion.flops.value_or(0));
+  }
+  const double from = largest / (1 + result.options.spec.budget_tolerance);
+  int kept = 0, missing = 0;
+  std::map<std::string, int> by_rule;
+  for (const KeptRow& row : result.rows) kept += row.flops >= from ? 1 : 0;
+  for (const Exclusion& exclusion : result.exclusions) {
+    if (!did_not_end(exclusion.rule) || exclusion.flops.value_or(0) < from) continue;
+    ++missing;
+    ++by_rule[ToString(exclusion.rule)];
+  }
+  if (missing <= kept) return "";
+  std::vector<std::string> reasons;
+  for (const auto& [rule, count] : by_rule) reasons.push_back(absl::StrCat(count, " ", rule));
+  return absl::StrCat("Of the largest budget, ", FormatFlops(largest), " FLOPs, **", kept == 0 ? "none" : absl::StrCat("only ", kept), " of ",
+                      Plural(kept + missing, "observation"), "** could be fitted (", absl::StrJoin(reasons, ", "), ").");
 }
 
 // Approach 2 beside the headline, where no verdict compares the two.
@@ -145,6 +173,7 @@ std::vector<std::string> VerdictSentences(const AnalysisResult& result, const Re
     if (!sentence.empty()) out.push_back(std::move(sentence));
   };
   add(ProgressSentence(context));
+  add(LargestBudgetSentence(result));
   if (!result.agreement.has_value()) add(IsoflopSentence(result, level));
   for (std::string& sentence : AgreementSentences(result)) add(std::move(sentence));
   add(RatioSentence(result, level));

@@ -5,7 +5,8 @@
 
 #include <cmath>
 #include <cstdio>
-#include <functional>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -20,8 +21,11 @@ namespace isoflop {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 using ::testing::Not;
+using ::testing::UnorderedElementsAre;
 
 using Rows = std::vector<Observation>;
 
@@ -83,12 +87,48 @@ double TrueOptimum(double budget_flops) {
   return std::pow(law.alpha * law.A / (law.beta * law.B), 1 / (law.alpha + law.beta)) * std::pow(budget_flops / 6, law.a());
 }
 
+// N* of the optima table at `budget_flops`: the estimate, or null where it is refused.
+const Estimate* OptimumAt(const Told& told, double budget_flops) {
+  for (const OptimalRow& row : told.result.optimal) {
+    if (std::abs(row.budget_flops / budget_flops - 1) < 1e-9) return std::get_if<Estimate>(&row.params);
+  }
+  return nullptr;
+}
+
+bool Holds(const Interval& interval, double value) { return interval.lo <= value && value <= interval.hi; }
+
+double FactorOf(const Interval& interval) { return interval.hi / interval.lo; }
+
+// No exponent, no optimum, no agreement: nothing that one could act on.
+void ExpectNoNumber(const Told& told) {
+  EXPECT_FALSE(told.result.parametric.has_value());
+  EXPECT_TRUE(told.result.frontiers.empty());
+  EXPECT_TRUE(told.result.optimal.empty());
+  EXPECT_TRUE(told.result.efficiency.empty());
+  EXPECT_THAT(told.words, HasSubstr("No law yet: the observations do not carry a fit."));
+  EXPECT_THAT(told.words, HasSubstr("**cannot tell**"));
+  EXPECT_THAT(told.words, Not(HasSubstr("N* grows")));
+}
+
+std::map<ExclusionRule, int> LeftOut(const Told& told) {
+  std::map<ExclusionRule, int> counts;
+  for (const Exclusion& exclusion : told.result.exclusions) ++counts[exclusion.rule];
+  return counts;
+}
+
 // --- the same study well designed: what the bad ones are held against ----------------
 
 TEST(BadDesignTest, AGoodOneIsAnsweredWithoutRefusal) {
   const Told told = Tell("good: 5 budgets x 7 sizes, noise 0.1 %", Grid(1e-3, 5));
   EXPECT_TRUE(told.refused.empty());
-  EXPECT_THAT(told.words, Not(HasSubstr("no exponent")));
+  EXPECT_THAT(told.words, HasSubstr("The two approaches **agree**"));
+  EXPECT_THAT(told.words, Not(HasSubstr("largest budget, ")));
+  for (const double budget : {1e18, 1e19, 1e20, 1e21}) {
+    const Estimate* params = OptimumAt(told, budget);
+    ASSERT_NE(params, nullptr) << budget;
+    EXPECT_NEAR(params->value / TrueOptimum(budget), 1, 0.05) << budget;
+    EXPECT_LT(FactorOf(*params->At(95)), 1.2) << budget;
+  }
 }
 
 // --- (a) one D/N for all ---------------------------------------------------------------
@@ -103,6 +143,9 @@ TEST(BadDesignTest, OneRatioForAll) {
     rows.back().budget_flops = run.budget_flops;
   }
   const Told told = Tell("one D/N: 16 budgets, D = 20 N in each", rows);
+  ExpectNoNumber(told);
+  EXPECT_THAT(told.refused, UnorderedElementsAre("kCollinear", "kTooFewPoints", "kUnderdetermined"));
+  EXPECT_THAT(told.words, HasSubstr("ln N and ln D correlate at 1.000: the exponents cannot be told apart"));
 }
 
 // --- (b) two sizes -----------------------------------------------------------------------
@@ -117,12 +160,28 @@ TEST(BadDesignTest, TwoSizes) {
     rows.back().budget_flops = run.budget_flops;
   }
   const Told told = Tell("two sizes: 8 budgets, 100M and 400M in each", rows);
+  ExpectNoNumber(told);
+  EXPECT_THAT(told.refused, UnorderedElementsAre("kUnderdetermined", "kTooFewPoints"));
+  EXPECT_THAT(told.words, HasSubstr("2 distinct N and 16 distinct D, 3 of each are needed"));
 }
 
 // --- (c) noise ---------------------------------------------------------------------------
 
 TEST(BadDesignTest, NoiseOfFivePercent) {
   const Told told = Tell("noise of 5 %: 5 budgets x 7 sizes", Grid(0.05, 8));
+  EXPECT_THAT(told.refused, ElementsAre("kTooFewPoints"));  // approach 2: no parabola has a minimum
+  EXPECT_THAT(told.warned, IsSupersetOf({"kWeaklyIdentified", "kNotConvex", "kExtrapolation"}));
+  EXPECT_THAT(told.words, HasSubstr("**cannot tell**"));
+  EXPECT_THAT(told.words, HasSubstr("**no better than a prediction without a law**"));
+  // Inside the data a number that is honest about itself; beyond it none at all.
+  for (const double budget : {1e18, 1e19, 1e20}) {
+    const Estimate* params = OptimumAt(told, budget);
+    ASSERT_NE(params, nullptr) << budget;
+    EXPECT_TRUE(Holds(*params->At(95), TrueOptimum(budget))) << budget;
+    EXPECT_GT(FactorOf(*params->At(95)), 3) << budget;
+  }
+  EXPECT_TRUE(Holds(*told.result.parametric->a.At(95), HoffmannLaw().a()));
+  EXPECT_EQ(OptimumAt(told, 1e21), nullptr);
 }
 
 // --- (d) the largest budget left unfinished ------------------------------------------------
@@ -133,6 +192,15 @@ TEST(BadDesignTest, LargestBudgetUnfinished) {
     if (*row.budget_flops > 9e19) row.outcome = TrialOutcome::kNone;
   }
   const Told told = Tell("largest budget unfinished: its 7 runs still train", rows, 1e21);
+  EXPECT_THAT(LeftOut(told), ElementsAre(std::pair(ExclusionRule::kNotCompleted, 7)));
+  EXPECT_THAT(told.words, HasSubstr("Of the largest budget, 1e20 FLOPs, **none of 7 observations** could be fitted (7 not_completed)."));
+  // Everything is read from what there is: the law's reach and the optima beyond it.
+  EXPECT_NEAR(told.result.max_flops, std::pow(10, 19.5), 1e16);
+  EXPECT_THAT(told.warned, Contains("kExtrapolation"));
+  for (const OptimalRow& row : told.result.optimal) EXPECT_EQ(row.extrapolated, row.budget_flops > 3.2e20) << row.budget_flops;
+  const Estimate* goal = OptimumAt(told, 1e21);
+  ASSERT_NE(goal, nullptr);
+  EXPECT_TRUE(Holds(*goal->At(95), TrueOptimum(1e21)));
 }
 
 TEST(BadDesignTest, LargestBudgetHalfFinished) {
@@ -142,6 +210,16 @@ TEST(BadDesignTest, LargestBudgetHalfFinished) {
     if (*row.budget_flops > 9e19 && ++left > 2) row.outcome = TrialOutcome::kNone;
   }
   const Told told = Tell("largest budget: the two smallest of its 7 runs ended", rows, 1e21);
+  EXPECT_THAT(LeftOut(told), ElementsAre(std::pair(ExclusionRule::kNotCompleted, 5)));
+  EXPECT_THAT(told.words, HasSubstr("Of the largest budget, 1e20 FLOPs, **only 2 of 7 observations** could be fitted (5 not_completed)."));
+  // Its section is left out with the reason: two sizes have no minimum.
+  EXPECT_THAT(told.warned, Contains("kTooFewPoints"));
+  ASSERT_TRUE(told.result.isoflop.has_value());
+  EXPECT_EQ(told.result.isoflop->accepted, 4);
+  ASSERT_EQ(told.result.isoflop->budgets.size(), 5u);
+  const Estimate* goal = OptimumAt(told, 1e21);
+  ASSERT_NE(goal, nullptr);
+  EXPECT_TRUE(Holds(*goal->At(95), TrueOptimum(1e21)));
 }
 
 }  // namespace
