@@ -85,6 +85,11 @@ class FitCommandTest(unittest.TestCase):
         self.assertAlmostEqual(told["flops"], 6 * 1.3e9 * 26e9, delta=1e10)
         self.assertGreater(told["loss"]["value"], 1.8)
 
+    def test_flags_of_every_command_stand_before_it_too(self):
+        behind = self.isoflop("fit", EPOCH, "--draws", "0", "--json").stdout
+        self.assertEqual(self.isoflop("--json", "fit", EPOCH, "--draws", "0").stdout, behind)
+        self.isoflop("-q", "fit", EPOCH, "--draws", "0")
+
     def test_a_loss_asks_for_its_budget(self):
         line = self.isoflop("predict", EPOCH, "--outliers", "5", "--draws", "0", "--loss", "2.304454850").stdout
         self.assertEqual(line.strip(), "C 1e21  N* 2.79B  D* 59.7B")

@@ -69,6 +69,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
 
+  AddGlobalFlags(app, context.flags, /*changes=*/false);  // before the command as well as behind it
   std::vector<std::string> names;
   CommandBody chosen;
   for (const CommandEntry& entry : AllCommands()) {
