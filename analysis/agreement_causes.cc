@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -17,6 +18,7 @@ namespace {
 constexpr double kNearMinimum = 4;   // factor in N
 constexpr double kGap = 2.5;         // of the median step in ln N
 constexpr size_t kInfluentialRows = 5;
+constexpr double kRunStart = 0.2;    // share of a run's tokens
 
 std::string Rows(size_t count) { return Plural(static_cast<int64_t>(count), "row"); }
 
@@ -81,7 +83,8 @@ Cause DriftingCenter(const AnalysisResult& result) {
   return cause;
 }
 
-// The budgets that `condemned` is true of go with all their rows.
+// The budgets that `condemned` is true of go with all their rows. `what` each has, as
+// "a gap".
 template <class Condemned>
 Cause WithoutBudgets(const AnalysisResult& result, std::string name, const std::string& what, Condemned condemned) {
   Cause cause{.name = std::move(name)};
@@ -93,16 +96,16 @@ Cause WithoutBudgets(const AnalysisResult& result, std::string name, const std::
     rows.insert(budget.rows.begin(), budget.rows.end());
   }
   if (budgets == 0) {
-    cause.removal = absl::StrCat("no budget ", what);
+    cause.removal = absl::StrCat("no budget has ", what);
     return cause;
   }
-  cause.removal = absl::StrCat("without the ", Plural(budgets, "budget"), " that ", what);
+  cause.removal = absl::StrCat("without the ", Plural(budgets, "budget"), " with ", what);
   cause.part = Without(result, rows);
   return cause;
 }
 
 Cause EdgeMinima(const AnalysisResult& result) {
-  return WithoutBudgets(result, "edge minima", "has its minimum within one size of an edge",
+  return WithoutBudgets(result, "edge minima", "a minimum within one size of an edge",
                         [&](const IsoflopBudget& budget) {
     if (budget.rejection) return budget.rejection->code == Code::kMinimumAtEdge;
     std::set<double> below, above;
@@ -112,7 +115,7 @@ Cause EdgeMinima(const AnalysisResult& result) {
 }
 
 Cause Gaps(const AnalysisResult& result) {
-  return WithoutBudgets(result, "gaps in N", "has a gap between neighbouring sizes", [&](const IsoflopBudget& budget) {
+  return WithoutBudgets(result, "gaps in N", "a gap between neighbouring sizes", [&](const IsoflopBudget& budget) {
     std::set<double> sizes;
     for (const size_t row : budget.rows) sizes.insert(std::log(result.rows[row].params));
     std::vector<double> steps;
@@ -147,6 +150,28 @@ Cause Schedules(const AnalysisResult& result) {
   cause.removal = std::move(what);
   cause.part = Without(result, open);
   cause.part->finished_schedules_only = true;
+  return cause;
+}
+
+// A run is told by its trial: of a CSV of points along curves.
+Cause RunStarts(const AnalysisResult& result) {
+  Cause cause{.name = "starts of runs"};
+  std::map<std::string, double> longest;
+  for (const KeptRow& row : result.rows) {
+    double& tokens = longest[row.observation.trial_id];
+    tokens = std::max(tokens, row.tokens);
+  }
+  std::set<size_t> early;
+  for (size_t row = 0; row < result.rows.size(); ++row) {
+    const std::string& trial = result.rows[row].observation.trial_id;
+    if (!trial.empty() && result.rows[row].tokens < kRunStart * longest[trial]) early.insert(row);
+  }
+  if (early.empty()) {
+    cause.removal = "no row lies in the first fifth of a run";
+    return cause;
+  }
+  cause.removal = absl::StrCat("without the ", Rows(early.size()), " in the first fifth of their run");
+  cause.part = Without(result, early);
   return cause;
 }
 
@@ -204,6 +229,7 @@ std::vector<Cause> CausesOfRows(const AnalysisResult& result) {
     }
   }
   causes.push_back(Schedules(result));
+  causes.push_back(RunStarts(result));
   return causes;
 }
 

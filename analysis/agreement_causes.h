@@ -29,6 +29,9 @@ struct Cause {
 //                     their median step go
 //   schedules         rows whose schedule is not known to have ended go, and every
 //                     point of a curve before its schedule's end
+//   starts of runs    rows in the first fifth of their run's tokens go, where a run
+//                     has several rows: L(N, D) tells what training reaches, not how
+//                     it begins
 std::vector<Cause> CausesOfRows(const AnalysisResult& result);
 
 // The five rows whose leaving out moves ln N*(C_T) of `first` against `second` most:
