@@ -245,6 +245,13 @@ std::vector<HoldoutSplit> ExpandingWindows(absl::Span<const KeptRow> rows, doubl
 
 Holdout ScoreHoldout(const AnalysisResult& result, int threads) {
   Holdout holdout;
+  if (!result.parametric) {
+    // A part of the rows may pass where all of them do not: it would demonstrate nothing.
+    const Refusal none{Code::kUnderdetermined, "no law was fitted", "isoflop fit"};
+    const Refusal& whole = result.parametric_refusal ? *result.parametric_refusal : none;
+    holdout.refusal = Refusal{whole.code, absl::StrCat("no law to hold out for (", whole.message, ")"), whole.cure};
+    return holdout;
+  }
   const double tolerance = result.options.spec.budget_tolerance;
   const std::vector<BudgetGroup> groups = GroupByBudget(result.rows, tolerance);
   std::vector<HoldoutSplit> windows = ExpandingWindows(result.rows, tolerance);
@@ -283,7 +290,7 @@ Holdout ScoreHoldout(const AnalysisResult& result, int threads) {
     }
     if (i + 1 == windows.size() && largest) holdout.largest = held;
   }
-  if (result.parametric && HasOptimum(result.parametric->law)) {
+  if (HasOptimum(result.parametric->law)) {
     const auto width = WidthOf(result, AllRows(result.rows.size()), result.bootstrap.laws, compute);
     if (width) holdout.width_by_flops.push_back(*width);
     const LossLaw& law = result.parametric->law;
