@@ -6,6 +6,7 @@
 #include <map>
 
 #include "analysis/minimize.h"
+#include "analysis/statistics.h"
 
 namespace isoflop {
 
@@ -43,6 +44,8 @@ namespace {
 // Sizes closer than that are one knot: wide and deep shapes of nearly one N differ in
 // cost by more than N does, and a slope between two of them says nothing of size.
 const double kOneKnot = std::log(1.1);
+// Shapes of one knot that differ by more in FLOPs a parameter are of several recipes.
+const double kOneRecipe = std::log(1.05);
 // Beyond an end the curve goes on as the shapes within this factor of the end do.
 const double kEndStretch = std::log(4);
 
@@ -71,18 +74,26 @@ std::optional<FlopsPerTokenCurve> FlopsPerTokenCurve::Through(absl::Span<const d
   FlopsPerTokenCurve curve;
   curve.smallest_ = by_size.begin()->first;
   curve.largest_ = by_size.rbegin()->first;
-  double first_of_knot = 0;
+  double first_of_knot = 0, least_cost = 0, most_cost = 0;  // ln c/N within the knot
   int sizes = 0;
+  bool is_ladder = true;
+  std::vector<double> ln_sizes, ln_costs;
   for (const auto& [ln_size, entry] : by_size) {
     const double ln_cost = entry.first / entry.second;
+    ln_sizes.push_back(ln_size);
+    ln_costs.push_back(ln_cost);
     if (sizes > 0 && ln_size - first_of_knot <= kOneKnot) {
       ++sizes;
+      least_cost = std::min(least_cost, ln_cost - ln_size);
+      most_cost = std::max(most_cost, ln_cost - ln_size);
+      is_ladder = is_ladder && most_cost - least_cost <= kOneRecipe;
       curve.x_.back() += (ln_size - curve.x_.back()) / sizes;
       curve.y_.back() += (ln_cost - curve.y_.back()) / sizes;
       continue;
     }
     first_of_knot = ln_size;
     sizes = 1;
+    least_cost = most_cost = ln_cost - ln_size;
     curve.x_.push_back(ln_size);
     curve.y_.push_back(ln_cost);
   }
@@ -92,6 +103,15 @@ std::optional<FlopsPerTokenCurve> FlopsPerTokenCurve::Through(absl::Span<const d
   std::vector<double> secant(m - 1);
   for (size_t i = 0; i + 1 < m; ++i) {
     secant[i] = (curve.y_[i + 1] - curve.y_[i]) / (curve.x_[i + 1] - curve.x_[i]);
+    is_ladder = is_ladder && secant[i] > 0;
+  }
+  if (!is_ladder) {
+    const double slope = SlopeOf(ln_sizes, ln_costs), from = Mean(ln_costs) + slope * (curve.smallest_ - Mean(ln_sizes));
+    curve.x_ = {curve.smallest_, curve.largest_};
+    curve.y_ = {from, from + slope * (curve.largest_ - curve.smallest_)};
+    curve.slope_ = {slope, slope};
+    curve.slope_below_ = curve.slope_above_ = slope;
+    return curve;
   }
   // Harmonic means of the secants, zero where they change sign: no overshoot.
   curve.slope_[0] = secant[0];

@@ -40,9 +40,12 @@ double LossCoefficient(const LossLaw& law);
 // E. Precondition: HasOptimum(law).
 double FlopsForLoss(const LossLaw& law, double loss);
 
-// Training FLOPs a token as a function of N, through the known shapes: monotone
-// cubic in logs (Fritsch and Carlson 1980), straight beyond the ends with the slope
-// of the sizes within a factor of 4 of the end. Sizes within 10 % are one knot.
+// Training FLOPs a token as a function of N. Shapes of one ladder: through all of them,
+// monotone cubic in logs (Fritsch and Carlson 1980), straight beyond the ends with the
+// slope of the sizes within a factor of 4 of the end. Sizes within 10 % are one knot.
+// Where shapes of one knot differ by over 5 % in FLOPs a parameter, or a larger size
+// costs less, they are no ladder and c no function of N: then c = c0 N^q, by least
+// squares in logs over the sizes.
 class FlopsPerTokenCurve {
  public:
   // Points of one knot are averaged in logs, each N once. nullopt with fewer than two

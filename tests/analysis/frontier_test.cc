@@ -86,9 +86,26 @@ TEST(FrontierTest, ShapesOfNearlyOneSizeDoNotBendTheCurve) {
   const LossLaw law = {LawForm::kChinchilla, 2.15884, 201.223, 18487900, 0.289850, 0.772284};
   const double exact = ComputeModel(curve).OptimumAt(law, 1.28e22).params, closed = OptimumAt(law, 1.28e22).params;
   EXPECT_LT(std::abs(std::log(exact / closed)), std::log(1.5)) << exact << " " << closed;
+  // Nor may N*(C) leap where one family of shapes follows on another.
+  for (double budget = 1e18; budget < 1e22; budget *= 2) {
+    const double slope = std::log2(ComputeModel(curve).OptimumAt(law, 2 * budget).params / ComputeModel(curve).OptimumAt(law, budget).params);
+    EXPECT_NEAR(slope, law.a(), 0.05) << budget;
+  }
   EXPECT_TRUE(curve.Covers(48377600));
   EXPECT_TRUE(curve.Covers(2007837696));
   EXPECT_FALSE(curve.Covers(4.8e7));
+}
+
+// A ladder of one recipe is followed through every size.
+TEST(FrontierTest, ALadderIsInterpolated) {
+  std::vector<double> params, per_token;
+  for (int layers = 2; layers <= 24; ++layers) {
+    const double width = 64 * layers;
+    params.push_back(12 * layers * width * width);
+    per_token.push_back(6 * params.back() + 12 * layers * 1024 * width + 6 * 50257 * width);
+  }
+  const FlopsPerTokenCurve curve = *FlopsPerTokenCurve::Through(params, per_token);
+  for (size_t i = 0; i < params.size(); ++i) EXPECT_LE(RelativeDifference(curve.At(params[i]), per_token[i]), 1e-12) << params[i];
 }
 
 TEST(FrontierTest, CurveNeedsTwoSizes) {
