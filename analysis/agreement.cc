@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,8 @@
 namespace isoflop {
 namespace {
 
+// A removal narrows a difference of ln N* when at most this share of it is left.
+constexpr double kNarrows = 0.9;
 constexpr double kWidestFactor = 4;      // hi/lo of the 95 % interval of N*(C_T)
 constexpr double kPracticalWaste = 0.02; // deadweight
 constexpr size_t kFewestDraws = 20;
@@ -172,9 +175,25 @@ Agreement Judge(const AnalysisResult& result, absl::Span<const ResampledFit> dra
 
 bool Agrees(Verdict verdict) { return verdict == Verdict::kAgree || verdict == Verdict::kAgreeInPractice; }
 
+// |ln N*(C_T)| of the pair, first to second; nullopt: one of them cannot be told.
+std::optional<double> DifferenceOf(const Agreement& agreement, Approach first, Approach second) {
+  for (const ApproachDifference& difference : agreement.differences) {
+    if (difference.first != first || difference.second != second) continue;
+    const Estimate* estimate = EstimateIn(difference.ln_params_at_target);
+    if (estimate != nullptr) return std::abs(estimate->value);
+  }
+  return std::nullopt;
+}
+
+// The cause that leaves least of the largest difference.
+struct Narrowest {
+  std::string name;
+  double left = 0;  // |ln N*(C_T)| of the pair
+};
+
 // Removes one cause and judges again; true when that mends it.
 bool Try(const Cause& cause, double target_flops, const std::function<PartFits(const StudyPart&)>& reanalyze,
-         Agreement* agreement) {
+         Agreement* agreement, Narrowest* narrowest) {
   if (!cause.part) {
     agreement->causes_tried.push_back(absl::StrCat(cause.name, ": ", cause.removal));
     return false;
@@ -186,7 +205,12 @@ bool Try(const Cause& cause, double target_flops, const std::function<PartFits(c
                                                  then.verdict == Verdict::kCannotTell ? "cannot be compared (" : "",
                                                  then.verdict == Verdict::kCannotTell ? then.reason + ")"
                                                                                       : ToString(then.verdict)));
-  if (!Agrees(then.verdict)) return false;
+  if (!Agrees(then.verdict)) {
+    const ApproachDifference* largest = LargestReal(*agreement);
+    const std::optional<double> left = DifferenceOf(then, largest->first, largest->second);
+    if (then.verdict == Verdict::kDisagree && left && *left < narrowest->left) *narrowest = {cause.name, *left};
+    return false;
+  }
   agreement->cause = cause.name;
   return true;
 }
@@ -197,12 +221,24 @@ Agreement JudgeAgreement(const AnalysisResult& result, absl::Span<const Resample
                          const std::function<PartFits(const StudyPart&)>& reanalyze) {
   Agreement agreement = Judge(result, draws, result.target_flops);
   if (agreement.verdict != Verdict::kDisagree) return agreement;
-  for (const Cause& cause : CausesOfRows(result)) {
-    if (Try(cause, result.target_flops, reanalyze, &agreement)) return agreement;
-  }
   const ApproachDifference* largest = LargestReal(agreement);
-  Try(InfluentialRows(result, largest->first, largest->second), result.target_flops, reanalyze, &agreement);
+  const double whole = std::abs(EstimateIn(largest->ln_params_at_target)->value);
+  Narrowest narrowest{"", kNarrows * whole};
+  for (const Cause& cause : CausesOfRows(result)) {
+    if (Try(cause, result.target_flops, reanalyze, &agreement, &narrowest)) return agreement;
+  }
+  if (Try(InfluentialRows(result, largest->first, largest->second), result.target_flops, reanalyze, &agreement, &narrowest)) {
+    return agreement;
+  }
+  if (!narrowest.name.empty()) {
+    agreement.narrows_most =
+        absl::StrFormat("%s (a factor %.3g is left of %.3g)", narrowest.name, std::exp(narrowest.left), std::exp(whole));
+  }
   return agreement;
+}
+
+std::string NarrowsMost(const Agreement& agreement) {
+  return agreement.narrows_most.empty() ? "" : "; nearest comes " + agreement.narrows_most;
 }
 
 std::string CauseText(const Agreement& agreement) {

@@ -58,6 +58,9 @@ Agreement JudgeAgreement(const AnalysisResult& result, absl::Span<const Resample
 // tried; empty where no cause was found.
 std::string CauseText(const Agreement& agreement);
 
+// "; nearest comes gaps in N (a factor 1.4 is left of 2.1)", or empty.
+std::string NarrowsMost(const Agreement& agreement);
+
 }  // namespace isoflop
 
 #endif  // ISOFLOP_ANALYSIS_AGREEMENT_H_

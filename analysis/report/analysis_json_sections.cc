@@ -149,7 +149,8 @@ static json ToJson(const Agreement& agreement) {
           {"differences", ListJson(agreement.differences)},
           {"costs", ListJson(agreement.costs)},
           {"causes_tried", agreement.causes_tried},
-          {"cause", agreement.cause}};
+          {"cause", agreement.cause},
+          {"narrows_most", agreement.narrows_most}};
 }
 
 static json ToJson(const SensitivityRow& row) {

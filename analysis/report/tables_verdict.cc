@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "analysis/agreement.h"
 #include "analysis/report/report_parts.h"
 #include "analysis/report/table_cells.h"
 #include "study/format.h"
@@ -59,7 +60,7 @@ std::vector<Table> AgreementTables(const AnalysisResult& result) {
     Table table{.name = "agreement_causes", .title = "Why they may disagree: causes tried, in order"};
     table.columns = {{"order", ""}, {"cause", "what was taken away, and what it did", false}};
     for (size_t i = 0; i < agreement.causes_tried.size(); ++i) table.rows.push_back({{absl::StrCat(i + 1), absl::StrCat(i + 1)}, TextCell(agreement.causes_tried[i])});
-    table.caption = agreement.cause.empty() ? "None of them mends it." : "The last of them is the first that mends it.";
+    table.caption = agreement.cause.empty() ? absl::StrCat("None of them mends it", NarrowsMost(agreement), ".") : "The last of them is the first that mends it.";
     tables.push_back(std::move(table));
   }
   return tables;

@@ -114,7 +114,7 @@ std::vector<std::string> AgreementSentences(const AnalysisResult& result) {
     out.push_back(absl::StrCat("The ", approaches, " **", ToString(agreement.verdict), "**", reason));
   }
   if (agreement.verdict == Verdict::kDisagree) {
-    out.push_back(agreement.cause.empty() ? "No cause was found whose removal mends the disagreement."
+    out.push_back(agreement.cause.empty() ? absl::StrCat("No cause was found whose removal mends the disagreement", NarrowsMost(agreement), ".")
                                           : absl::StrCat("The first cause whose removal mends it: ", WithoutStop(CauseText(agreement)), "."));
   }
   return out;

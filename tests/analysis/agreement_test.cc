@@ -135,6 +135,33 @@ TEST_F(HandMadeTest, CostlyDifferenceDisagrees) {
   EXPECT_NEAR(agreement.costs[1].wasted_fraction, 1 - FlopsForLoss(HoffmannLaw(), loss) / kTarget, 1e-9);
 }
 
+// A removal that leaves less of the difference is told where none mends it.
+TEST_F(HandMadeTest, WhatNarrowsMostIsTold) {
+  SetPowerLaw({truth_.exponent, 3 * truth_.params_at_target}, &result_.isoflop->params_law_corrected);
+  MakeDraws(400, 0.02);
+  for (int i = 0; i < 10; ++i) {  // one run of ten rows: a start to remove
+    KeptRow& row = result_.rows.emplace_back();
+    row.observation.trial_id = "run";
+    row.observation.schedule_ended = true;
+    row.params = 1e8;
+    row.tokens = 1e9 * (i + 1);
+    row.flops = 6 * row.params * row.tokens;
+    row.loss = HoffmannLaw().LossAt(row.params, row.tokens);
+  }
+  const AnalysisResult whole = result_;
+  const std::vector<ResampledFit> draws = draws_;
+  draws_.clear();
+  SetPowerLaw({truth_.exponent, 2 * truth_.params_at_target}, &result_.isoflop->params_law_corrected);
+  MakeDraws(400, 0.02);
+  const Agreement agreement = JudgeAgreement(whole, draws, [&](const StudyPart& part) {
+    return part.rows.size() == 9 ? PartFits{result_, draws_} : PartFits{whole, draws};
+  });
+  Print("3x apart, 2x without starts", agreement);
+  EXPECT_EQ(agreement.verdict, Verdict::kDisagree);
+  EXPECT_EQ(agreement.cause, "");
+  EXPECT_EQ(agreement.narrows_most, "starts of runs (a factor 2 is left of 3)");
+}
+
 // Tested before anything else: also where a difference is real.
 TEST_F(HandMadeTest, FactorFourCannotTell) {
   SetPowerLaw({truth_.exponent, 30 * truth_.params_at_target}, &result_.isoflop->params_law_corrected);

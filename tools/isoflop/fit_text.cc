@@ -145,7 +145,7 @@ void AddVerdict(const Agreement& agreement, std::vector<std::string>* lines) {
   if (!agreement.reason.empty()) absl::StrAppend(&line, ", ", agreement.reason);
   lines->push_back(line);
   if (agreement.verdict != Verdict::kDisagree) return;
-  lines->push_back(agreement.cause.empty() ? std::string("   no cause was found whose removal mends it")
+  lines->push_back(agreement.cause.empty() ? absl::StrCat("   no cause was found whose removal mends it", NarrowsMost(agreement))
                                            : absl::StrCat("   the first cause whose removal mends it: ", CauseText(agreement)));
 }
 
