@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+FULL_PIECE = 4000  # pixels
+
 
 class Browser:
     """One headless Chromium and its DevTools pipe."""
@@ -125,10 +127,15 @@ def main():
         for expression in args.expressions:
             print(f"{expression} = {json.dumps(evaluate(expression))}")
         if args.screenshot:
-            picture = browser.call("Page.captureScreenshot", session, format="png", captureBeyondViewport=args.full,
-                                   **({"clip": {"x": 0, "y": 0, "width": args.width, "scale": 1,
-                                                "height": evaluate("document.documentElement.scrollHeight")}} if args.full else {}))
-            pathlib.Path(args.screenshot).write_bytes(base64.b64decode(picture["data"]))
+            height = evaluate("document.documentElement.scrollHeight") if args.full else 0
+            # A taller picture repeats its top: the limit of a texture. So in pieces: page.png, page-2.png.
+            path = pathlib.Path(args.screenshot)
+            for piece, top in enumerate(range(0, max(height, 1), FULL_PIECE)):
+                clip = {"x": 0, "y": top, "width": args.width, "height": min(FULL_PIECE, height - top), "scale": 1}
+                picture = browser.call("Page.captureScreenshot", session, format="png", captureBeyondViewport=args.full,
+                                       **({"clip": clip} if args.full else {}))
+                name = path if piece == 0 else path.with_name(f"{path.stem}-{piece + 1}{path.suffix}")
+                name.write_bytes(base64.b64decode(picture["data"]))
         evaluate("1")  # drains what was still under way
     finally:
         browser.close()
