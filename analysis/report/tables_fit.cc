@@ -1,6 +1,7 @@
 // T8: the law's parameters with their correlation and the certificate.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
@@ -13,7 +14,16 @@
 namespace isoflop {
 namespace {
 
-std::string FormatParameter(double value) { return FormatSignificant(value, 6); }
+// A law's parameter spans twenty decades: "8.442e-6" where figures would fill the column.
+std::string FormatWide(double value, int digits) {
+  const double size = std::abs(value);
+  if (!std::isfinite(value) || value == 0 || (size >= 1e-3 && size < 1e6)) return FormatSignificant(value, digits);
+  const std::string text = absl::StrFormat("%.*e", digits - 1, value);
+  const size_t e = text.find('e');
+  return absl::StrCat(text.substr(0, e), "e", std::atoi(text.c_str() + e + 1));
+}
+
+std::string FormatParameter(double value) { return FormatWide(value, 6); }
 
 Table ParametersTable(const AnalysisResult& result) {
   const ParametricFit& fit = *result.parametric;
@@ -36,13 +46,13 @@ Table ParametersTable(const AnalysisResult& result) {
   const auto ends = [](const Interval* interval, std::vector<Cell>* cells) {
     for (const bool low : {true, false}) {
       const double end = interval == nullptr ? NAN : low ? interval->lo : interval->hi;
-      cells->push_back(interval == nullptr ? MissingCell() : Cell{FormatSignificant(end, 4), ExactText(end)});
+      cells->push_back(interval == nullptr ? MissingCell() : Cell{FormatWide(end, 4), ExactText(end)});
     }
   };
   std::string method;
   for (const auto& [name, estimate] : rows) {
     std::vector<Cell> cells = {TextCell(name), NumberCell(estimate->value, FormatParameter)};
-    cells.push_back(estimate->se.has_value() ? Cell{FormatSignificant(*estimate->se, 3), ExactText(*estimate->se)} : MissingCell());
+    cells.push_back(estimate->se.has_value() ? Cell{FormatWide(*estimate->se, 3), ExactText(*estimate->se)} : MissingCell());
     for (const double level : levels) ends(estimate->At(level), &cells);
     if (has_bca) ends(BcaAt(*estimate, main_level), &cells);
     if (method.empty()) method = estimate->method;

@@ -136,7 +136,7 @@ std::optional<Table> ConventionsTable(const AnalysisResult& result) {
   bool has_envelope = false;
   for (const ConventionRow& row : result.conventions) {
     has_envelope = has_envelope || EstimateIn(row.a_envelope) != nullptr;
-    table.rows.push_back({{CountWords(row.count), ToString(row.count)}, {FlopsWords(row.flops), ToString(row.flops)},
+    table.rows.push_back({{result.count_known ? CountWords(row.count) : "convention unknown", result.count_known ? ToString(row.count) : ""}, {FlopsWords(row.flops), ToString(row.flops)},
                           QuantityCell(row.a_parametric, level, FormatExponent), QuantityCell(row.a_isoflop, level, FormatExponent),
                           QuantityCell(row.a_envelope, level, FormatExponent), {row.chosen ? "yes" : "", row.chosen ? "1" : "0"}});
   }

@@ -50,7 +50,7 @@ std::vector<Table> AgreementTables(const AnalysisResult& result) {
     table.columns = {{"approach", "approach", false}, {"exponent", "a"}, {"params_at_target", "N*"}, {"wasted_percent", "wasted compute [%]"}};
     for (const ApproachCost& cost : agreement.costs) {
       table.rows.push_back({TextCell(ToString(cost.approach)), NumberCell(cost.exponent, FormatExponent), NumberCell(cost.params_at_target, FormatCount),
-                            {absl::StrFormat("%.2f", 100 * cost.wasted_fraction), ExactText(100 * cost.wasted_fraction)}});
+                            {absl::StrFormat("%.2f", 100 * std::max(0.0, cost.wasted_fraction)), ExactText(100 * cost.wasted_fraction)}});
     }
     table.caption = absl::StrCat("n = ", result.rows.size(), "; N* at ", FormatFlops(result.target_flops),
                                  " FLOPs; deadweight on the surface of approach 3. Under 2 % a difference does not matter in practice.");

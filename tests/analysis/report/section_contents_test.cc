@@ -116,6 +116,27 @@ TEST(SectionTablesTest, BcaStandsBesideThePercentiles) {
   EXPECT_THAT(table.caption, HasSubstr("Efron 1987"));
 }
 
+// Gemstones' G of 8.4e-6 and B of 1.8e7, figure for figure, pushed the last columns of
+// T8 off the page; a waste of -1e-17 was "-0.00"; an unnamed count was told as a count.
+TEST(SectionTablesTest, WideNumbersAreShortAndNothingIsMinusZero) {
+  AnalysisResult result = Full();
+  result.parametric->optimum_coefficient.value = 8.44160e-6;
+  result.parametric->B.value = 18487900;
+  result.agreement->costs.back().wasted_fraction = -1e-17;
+  result.count_known = false;
+  const Report report = BuildReport(result, MakeSimulatedStudy().context);
+  const auto cell = [&](const char* table, const std::string& row, size_t column) {
+    for (const auto& cells : TableNamed(report, table).rows) {
+      if (cells[0].text == row) return cells[column].text;
+    }
+    return std::string("no such row");
+  };
+  EXPECT_EQ(cell("t8_parameters", "G", 1), "8.44160e-6");
+  EXPECT_EQ(cell("t8_parameters", "B", 1), "1.84879e7");
+  EXPECT_EQ(TableNamed(report, "agreement_costs").rows.back().back().text, "0.00");
+  EXPECT_EQ(TableNamed(report, "t5_conventions").rows.front()[0].text, "convention unknown");
+}
+
 TEST(SectionTablesTest, WhatCannotBeComputedKeepsItsRowAndReason) {
   const Table& table = TableNamed(FullReport(), "t9_sensitivity");
   ASSERT_EQ(table.rows.size(), Full().sensitivity.size());
