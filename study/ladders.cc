@@ -105,17 +105,21 @@ ModelShape MakeShape(const ModelSpec& model, const LadderShape& shape, int64_t v
   made.family = model.family;
   made.d_model = shape.d_model;
   made.n_layer = shape.n_layer;
+  made.vocab_size = vocab_size;
+  made.tied_head = model.tied_head;
+  made.dropout = model.dropout;
+  if (model.family == Family::kLstm) {
+    made.n_head = 1;
+    return made;
+  }
   made.n_head = shape.n_head;
   made.d_ff = FeedForwardWidth(model.d_ff, shape.d_model);
-  made.vocab_size = vocab_size;
   made.norm = model.norm;
   made.position = model.position;
   made.activation = model.activation;
   made.init = model.init;
-  made.tied_head = model.tied_head;
   made.qk_norm = model.qk_norm;
   made.bias = model.bias;
-  made.dropout = model.dropout;
   return made;
 }
 

@@ -109,7 +109,7 @@ class Planner {
   void CheckShapes() {
     for (ModelShape& shape : ladder_.shapes) {
       shape.mup_base_width = spec_.optimizer.lr_peak.base_width;
-      if (shape.family == Family::kCustom) continue;
+      if (shape.family != Family::kTransformer) continue;
       if (shape.n_head < 1 || shape.d_model % shape.n_head != 0) {
         errors_.AddAt(spec_.grid.kind == GridKind::kList ? "grid.points" : "model.ladder",
                       absl::StrCat(Plural(shape.n_head, "head"), " do not divide d_model ", shape.d_model),

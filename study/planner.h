@@ -66,7 +66,8 @@ absl::StatusOr<Plan> PlanStudy(const StudySpec& spec, const PlanFacts& facts);
 // and two moments in fp32 (16 a parameter), a bf16 copy where `precision` is
 // bf16, activations of 17 elements a position, width and layer (Korthikanti et
 // al. 2022, eq. 1, without the square of attention, which a fused kernel does
-// not store), and logits with their gradient.
+// not store; of an LSTM 8: four gates, cell, its tanh, output, dropout), and logits
+// with their gradient.
 double MemoryBytesPerSlot(const ModelShape& shape, int64_t sequence_length, Precision precision);
 
 }  // namespace isoflop

@@ -45,7 +45,8 @@ double MemoryBytesPerSlot(const ModelShape& shape, int64_t sequence_length, Prec
   if (shape.family == Family::kCustom) return bytes;
   const auto positions = static_cast<double>(sequence_length);
   const double element_bytes = precision == Precision::kBf16 ? 2 : 4;
-  const double activations = 17 * element_bytes * positions * static_cast<double>(shape.d_model * shape.n_layer);
+  const double elements = shape.family == Family::kLstm ? 8 : 17;
+  const double activations = elements * element_bytes * positions * static_cast<double>(shape.d_model * shape.n_layer);
   const double logits = positions * static_cast<double>(shape.vocab_size) * (4 + 4 + element_bytes);
   return bytes + activations + logits;
 }

@@ -73,11 +73,12 @@ std::string LengthText(const Length& length) {
   return "?";
 }
 
-std::string Shape(const LadderShape& shape) {
+std::string Shape(const LadderShape& shape, Family family) {
+  if (family == Family::kLstm) return absl::StrCat("[", shape.d_model, ", ", shape.n_layer, "]");
   return absl::StrCat("[", shape.d_model, ", ", shape.n_layer, ", ", shape.n_head, "]");
 }
 
-std::string Ladder(const LadderSpec& ladder) {
+std::string Ladder(const LadderSpec& ladder, Family family) {
   std::vector<std::string> items;
   for (const CustomSize& size : ladder.custom) {
     items.push_back(absl::StrCat("\n    - {id: ", Quoted(size.id), ", params_blocks: ", size.counts.blocks,
@@ -94,7 +95,7 @@ std::string Ladder(const LadderSpec& ladder) {
     return absl::StrCat(" {", range, ", width_per_layer: ", ladder.width_per_layer, ", head_size: ",
                         ladder.head_size, "}");
   }
-  for (const LadderShape& shape : ladder.shapes) items.push_back(Shape(shape));
+  for (const LadderShape& shape : ladder.shapes) items.push_back(Shape(shape, family));
   return absl::StrCat(" [", absl::StrJoin(items, ", "), "]");
 }
 
@@ -109,10 +110,13 @@ std::string FeedForwardText(const ModelSpec& model) {
 }
 
 std::string Model(const ModelSpec& model) {
-  std::string text = absl::StrCat("model:\n  family: ", ToString(model.family), "\n  ladder:", Ladder(model.ladder),
+  std::string text = absl::StrCat("model:\n  family: ", ToString(model.family), "\n  ladder:", Ladder(model.ladder, model.family),
                                   "\n  sequence_length: ", model.sequence_length, "\n");
   if (model.vocab_size) absl::StrAppend(&text, "  vocab_size: ", *model.vocab_size, "\n");
   if (model.family == Family::kCustom) return text;
+  if (model.family == Family::kLstm) {
+    return absl::StrCat(text, "  tied_head: ", Bool(model.tied_head), "\n  dropout: ", ExactNumber(model.dropout), "\n");
+  }
   absl::StrAppend(&text, "  d_ff: ", FeedForwardText(model), "\n  norm: ", ToString(model.norm),
                   "\n  position: ", ToString(model.position), "\n  activation: ", ToString(model.activation),
                   "\n  init: ", ToString(model.init), "\n");
@@ -121,17 +125,17 @@ std::string Model(const ModelSpec& model) {
   return text;
 }
 
-std::string Point(const GridPoint& point) {
+std::string Point(const GridPoint& point, Family family) {
   std::string size;
   if (point.params) size = absl::StrCat("params: ", ExactNumber(*point.params));
-  if (point.shape) size = absl::StrCat("shape: ", Shape(*point.shape));
+  if (point.shape) size = absl::StrCat("shape: ", Shape(*point.shape, family));
   if (point.custom_id) size = absl::StrCat("shape: ", Quoted(*point.custom_id));
   const std::string length = point.tokens ? absl::StrCat("tokens: ", ExactNumber(*point.tokens))
                                           : absl::StrCat("flops: ", ExactNumber(point.flops.value_or(0)));
   return absl::StrCat("{", size, ", ", length, "}");
 }
 
-std::string Grid(const GridSpec& grid) {
+std::string Grid(const GridSpec& grid, Family family) {
   std::string text = absl::StrCat("grid:\n  kind: ", ToString(grid.kind), "\n");
   switch (grid.kind) {
     case GridKind::kIsoflop:
@@ -153,7 +157,7 @@ std::string Grid(const GridSpec& grid) {
       break;
     case GridKind::kList:
       absl::StrAppend(&text, "  points:\n");
-      for (const GridPoint& point : grid.points) absl::StrAppend(&text, "    - ", Point(point), "\n");
+      for (const GridPoint& point : grid.points) absl::StrAppend(&text, "    - ", Point(point, family), "\n");
       break;
   }
   absl::StrAppend(&text, "  count: ", ToString(grid.count), "\n  flops: ", ToString(grid.flops),
@@ -277,7 +281,7 @@ std::string ResolvedYaml(const StudySpec& spec) {
   absl::StrAppend(&text, "  eval: {share: ", ExactNumber(data.eval.share), ", max_tokens: ", data.eval.max_tokens,
                   ", by: ", ToString(data.eval.by), ", seed: ", data.eval.seed);
   absl::StrAppend(&text, "}\n  if_short: ", ToString(data.if_short), "\n");
-  absl::StrAppend(&text, Model(spec.model), Grid(spec.grid), "seeds: [", absl::StrJoin(spec.seeds, ", "), "]\n");
+  absl::StrAppend(&text, Model(spec.model), Grid(spec.grid, spec.model.family), "seeds: [", absl::StrJoin(spec.seeds, ", "), "]\n");
   if (spec.replicates.cells > 0) {
     absl::StrAppend(&text, "replicates: {cells: ", spec.replicates.cells, ", seeds: ", spec.replicates.seeds, "}\n");
   }

@@ -110,22 +110,26 @@ void ReadProduct(YamlReader& grid, GridSpec* spec) {
   grid.Misplaced("points", "belongs to kind: list");
 }
 
-void ReadPoint(YamlReader& grid, const YamlTree& value, size_t index, GridSpec* spec) {
+void ReadPoint(YamlReader& grid, const YamlTree& value, size_t index, Family family, GridSpec* spec) {
   YamlReader reader = grid.Child(value, absl::StrCat("points[", index, "]"));
   GridPoint point;
   double amount = 0;
   if (reader.Amount("params", &amount, kParamsKind)) point.params = amount;
   if (const YamlTree* shape = reader.Take("shape")) {
     LadderShape read;
-    if (shape->is_list() && shape->list.size() == 3) {
-      const bool whole = reader.CountValue(shape->list[0], &read.d_model, 1, 1 << 20, kCountKind) &&
-                         reader.CountValue(shape->list[1], &read.n_layer, 1, 1000, kCountKind) &&
-                         reader.CountValue(shape->list[2], &read.n_head, 1, 1 << 20, kCountKind);
+    const bool has_heads = family != Family::kLstm;
+    if (shape->is_list() && shape->list.size() == (has_heads ? 3 : 2)) {
+      read.n_head = 1;
+      const bool whole =
+          reader.CountValue(shape->list[0], &read.d_model, 1, 1 << 20, kCountKind) &&
+          reader.CountValue(shape->list[1], &read.n_layer, 1, 1000, kCountKind) &&
+          (!has_heads || reader.CountValue(shape->list[2], &read.n_head, 1, 1 << 20, kCountKind));
       if (whole) point.shape = read;
     } else if (shape->is_scalar()) {
       point.custom_id = shape->scalar;
     } else {
-      reader.Error(shape->mark, absl::StrCat(Describe(*shape), " is not a shape"), "[d_model, n_layer, n_head]");
+      reader.Error(shape->mark, absl::StrCat(Describe(*shape), " is not a shape"),
+                   has_heads ? "[d_model, n_layer, n_head]" : "[d_model, n_layer]");
     }
   }
   if (reader.Amount("tokens", &amount, kTokensKind)) point.tokens = amount;
@@ -140,10 +144,10 @@ void ReadPoint(YamlReader& grid, const YamlTree& value, size_t index, GridSpec* 
   spec->points.push_back(point);
 }
 
-void ReadList(YamlReader& grid, GridSpec* spec) {
+void ReadList(YamlReader& grid, Family family, GridSpec* spec) {
   if (const YamlTree* points = grid.Require("points", "points: [{params: 125M, tokens: 2.5B}]")) {
     if (const auto* items = grid.ListValue(*points, "points", 1)) {
-      for (size_t i = 0; i < items->size(); ++i) ReadPoint(grid, (*items)[i], i, spec);
+      for (size_t i = 0; i < items->size(); ++i) ReadPoint(grid, (*items)[i], i, family, spec);
     }
   }
   for (const char* key : {"budgets", "sizes_per_budget", "spread", "center"}) {
@@ -164,7 +168,7 @@ void ReadGridSection(YamlReader& root, StudySpec* spec) {
   switch (grid.kind) {
     case GridKind::kIsoflop: ReadIsoflop(reader, &grid); break;
     case GridKind::kProduct: ReadProduct(reader, &grid); break;
-    case GridKind::kList: ReadList(reader, &grid); break;
+    case GridKind::kList: ReadList(reader, spec->model.family, &grid); break;
   }
   reader.Choice("count", &grid.count);
   reader.Choice("flops", &grid.flops);

@@ -17,11 +17,18 @@ namespace {
 constexpr int64_t kMaxWidth = 1 << 20;
 constexpr int64_t kMaxDepth = 1000;
 
-// [d_model, n_layer, n_head]
-bool ReadShape(YamlReader& reader, const YamlTree& value, LadderShape* shape) {
-  if (!value.is_list() || value.list.size() != 3) {
-    reader.Error(value.mark, absl::StrCat(Describe(value), " is not a shape"), "[d_model, n_layer, n_head]");
+// [d_model, n_layer, n_head]; of an LSTM, which has no heads, [d_model, n_layer]
+bool ReadShape(YamlReader& reader, const YamlTree& value, Family family, LadderShape* shape) {
+  const bool has_heads = family != Family::kLstm;
+  if (!value.is_list() || value.list.size() != (has_heads ? 3 : 2)) {
+    reader.Error(value.mark, absl::StrCat(Describe(value), " is not a shape", has_heads ? "" : " of an LSTM"),
+                 has_heads ? "[d_model, n_layer, n_head]" : "[d_model, n_layer]");
     return false;
+  }
+  if (!has_heads) {
+    shape->n_head = 1;
+    return reader.CountValue(value.list[0], &shape->d_model, 1, kMaxWidth, kCountKind) &&
+           reader.CountValue(value.list[1], &shape->n_layer, 1, kMaxDepth, kCountKind);
   }
   const bool read = reader.CountValue(value.list[0], &shape->d_model, 1, kMaxWidth, kCountKind) &&
                     reader.CountValue(value.list[1], &shape->n_layer, 1, kMaxDepth, kCountKind) &&
@@ -101,8 +108,10 @@ void ReadCustomSize(YamlReader& model_reader, const YamlTree& value, size_t inde
 }
 
 void ReadLadder(YamlReader& reader, ModelSpec* model) {
-  const YamlTree* ladder =
-      reader.Require("ladder", "ladder: cpu-bytes, or [[d_model, n_layer, n_head], ...], or {depths: [10, 12]}");
+  const bool lstm = model->family == Family::kLstm;
+  const YamlTree* ladder = reader.Require(
+      "ladder", lstm ? "ladder: [[64, 1], [128, 2]], each [d_model, n_layer]"
+                     : "ladder: cpu-bytes, or [[d_model, n_layer, n_head], ...], or {depths: [10, 12]}");
   if (ladder == nullptr) return;
   if (model->family == Family::kCustom) {
     if (const auto* sizes = reader.ListValue(*ladder, "sizes {id: s, params_blocks: 9M}", 1)) {
@@ -110,14 +119,16 @@ void ReadLadder(YamlReader& reader, ModelSpec* model) {
     }
     return;
   }
-  if (ladder->is_scalar()) {
+  if (lstm && !ladder->is_list()) {
+    reader.Error(ladder->mark, "presets and rules of a ladder are for transformers", "ladder: [[64, 1], [128, 2]]");
+  } else if (ladder->is_scalar()) {
     ReadPreset(reader, *ladder, model);
   } else if (ladder->is_map()) {
     ReadRule(reader, *ladder, &model->ladder);
-  } else if (const auto* shapes = reader.ListValue(*ladder, "shapes [d_model, n_layer, n_head]", 1)) {
+  } else if (const auto* shapes = reader.ListValue(*ladder, lstm ? "shapes [d_model, n_layer]" : "shapes [d_model, n_layer, n_head]", 1)) {
     for (const YamlTree& item : *shapes) {
       LadderShape shape;
-      if (ReadShape(reader, item, &shape)) model->ladder.shapes.push_back(shape);
+      if (ReadShape(reader, item, model->family, &shape)) model->ladder.shapes.push_back(shape);
     }
   }
 }
@@ -164,8 +175,9 @@ void ReadModelSection(YamlReader& root, ModelSpec* model) {
   if (section == nullptr) return;
   YamlReader reader = root.Child(*section, "model");
   if (const YamlTree* family = reader.Take("family")) {
-    const std::string text = reader.ChoiceText(*family, {"transformer", "custom"}, {"lstm"});
+    const std::string text = reader.ChoiceText(*family, {"transformer", "lstm", "custom"});
     if (text == "custom") model->family = Family::kCustom;
+    if (text == "lstm") model->family = Family::kLstm;
   }
   ReadLadder(reader, model);
   const bool needs_length = model->sequence_length == 0;
@@ -178,6 +190,12 @@ void ReadModelSection(YamlReader& root, ModelSpec* model) {
                             "dropout"}) {
       reader.Misplaced(key, "says nothing to a custom trainer; its sizes take options");
     }
+  } else if (model->family == Family::kLstm) {
+    for (const char* key : {"d_ff", "norm", "position", "activation", "init", "qk_norm", "bias"}) {
+      reader.Misplaced(key, "says nothing to an LSTM; it takes tied_head and dropout");
+    }
+    reader.Flag("tied_head", &model->tied_head);
+    reader.Number("dropout", &model->dropout, 0, 0.99);
   } else {
     reader.Choice("norm", &model->norm);
     reader.Choice("position", &model->position);

@@ -158,7 +158,11 @@ void ReadOptimizerSection(YamlReader& root, StudySpec* spec) {
     reader.Error(mark, "a rate by width, but family custom states no d_model", "lr_peak: 3e-3, or {rule: olmo-ladder}");
   }
   if (kind == LrKind::kMup && spec->model.init != Init::kMup && spec->model.family != Family::kCustom) {
-    reader.Error(mark, absl::StrCat("rule 'mup' with init ", ToString(spec->model.init)), "model: {init: mup}");
+    if (spec->model.family == Family::kLstm) {
+      reader.Error(mark, "rule 'mup' is worked out for transformers", "{value: 1e-2, at_d_model: 64, exponent: -0.5}");
+    } else {
+      reader.Error(mark, absl::StrCat("rule 'mup' with init ", ToString(spec->model.init)), "model: {init: mup}");
+    }
   }
   if (kind != LrKind::kMup && spec->model.init == Init::kMup) {
     reader.Error(spec->source.Find("model.init"), "init mup without a base width",

@@ -82,6 +82,10 @@ json ModelToJson(const ModelShape& model) {
             {"params_position", model.custom_counts.position},
             {"vocab_size", model.vocab_size}};
   }
+  if (model.family == Family::kLstm) {
+    return {{"d_model", model.d_model},     {"dropout", model.dropout},     {"family", ToString(model.family)},
+            {"n_layer", model.n_layer},     {"tied_head", model.tied_head}, {"vocab_size", model.vocab_size}};
+  }
   json object = {{"activation", ToString(model.activation)},
                  {"bias", model.bias},
                  {"d_ff", model.d_ff},
@@ -290,10 +294,21 @@ absl::Status ReadCustomModel(ObjectReader& reader, ModelShape* model) {
   return reader.Finish();
 }
 
+absl::Status ReadLstmModel(ObjectReader& reader, ModelShape* model) {
+  model->d_model = reader.Int("d_model", 1, 1 << 22);
+  model->dropout = reader.Double("dropout", 0, 0.999);
+  model->n_head = 1;
+  model->n_layer = reader.Int("n_layer", 1, 1 << 16);
+  model->tied_head = reader.Bool("tied_head");
+  model->vocab_size = reader.Int("vocab_size", 2, 1 << 26);
+  return reader.Finish();
+}
+
 absl::Status ReadModel(const json& value, ModelShape* model) {
   ObjectReader reader(value, "model");
   model->family = reader.Enum<Family>("family");
   if (model->family == Family::kCustom) return ReadCustomModel(reader, model);
+  if (model->family == Family::kLstm) return ReadLstmModel(reader, model);
   model->activation = reader.Enum<Activation>("activation");
   model->bias = reader.Bool("bias");
   model->d_ff = reader.Int("d_ff", 1, 1 << 24);

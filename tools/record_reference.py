@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Records what PyTorch says about small transformers, for tests/worker/trainer.
+"""Records what PyTorch says about small networks, for tests/worker/trainer.
 
-    python tools/record_reference.py     # needs torch and numpy; writes
-                                         # tests/worker/trainer/golden/transformer.safetensors
+    python tools/record_reference.py [transformer|lstm]   # needs torch and numpy; writes
+                             # tests/worker/trainer/golden/{transformer,lstm}.safetensors
 
-The networks are written here a second time, in PyTorch's own words, from the
-description in worker/trainer/transformer.h. For each case: logits and gradients
+The transformers are written here a second time, in PyTorch's own words, from the
+description in worker/trainer/transformer.h; the LSTM is torch.nn.LSTM. For each case: logits and gradients
 of the mean loss at the start, and the losses of 20 steps of torch.optim.AdamW
 with clip_grad_norm_. Weights and tokens are a hash of name and place, so they
 are not stored. Tests need no Python: the file lies in the repository.
@@ -14,6 +14,7 @@ import json
 import math
 import pathlib
 import struct
+import sys
 
 import numpy
 import torch
@@ -22,7 +23,7 @@ import torch.nn.functional as F
 B, T, D, H, FF, L, V = 2, 5, 8, 2, 12, 2, 7
 STEPS, LR, DECAY, CLIP, BETAS, EPS = 20, 1e-2, 0.1, 1.0, (0.9, 0.95), 1e-8
 MASK = (1 << 64) - 1
-OUT = pathlib.Path(__file__).resolve().parent.parent / "tests/worker/trainer/golden/transformer.safetensors"
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests/worker/trainer/golden"
 
 
 def cases():
@@ -156,11 +157,37 @@ def logits_of(case, p, inputs):
     return F.linear(norm("final_norm", x), head) * (case["mup"] / D if case["mup"] else 1)
 
 
-def main():
-    torch.set_num_threads(1)
+def lstm_parameters(tied):
+    p = {}
+    if not tied:
+        p["head.weight"] = filled("head.weight", V, D)
+        p["head.bias"] = filled("head.bias", V)
+    for layer in range(L):
+        for part in ("input", "state"):
+            name = f"blocks.{layer}.lstm.{part}"
+            p[name + ".weight"] = filled(name + ".weight", 4 * D, D)
+            p[name + ".bias"] = filled(name + ".bias", 4 * D)
+    p["embedding.weight"] = filled("embedding.weight", V, D)
+    return p
+
+
+def lstm_logits(p, inputs):
+    """Through torch.nn.LSTM, whose parameters are ours by name."""
+    ours = {}
+    for layer in range(L):
+        for part, theirs in (("input", "ih"), ("state", "hh")):
+            ours[f"weight_{theirs}_l{layer}"] = p[f"blocks.{layer}.lstm.{part}.weight"]
+            ours[f"bias_{theirs}_l{layer}"] = p[f"blocks.{layer}.lstm.{part}.bias"]
+    lstm = torch.nn.LSTM(D, D, num_layers=L, batch_first=True)
+    x = F.embedding(inputs, p["embedding.weight"])
+    hidden, _ = torch.func.functional_call(lstm, ours, (x,))
+    return F.linear(hidden, p.get("head.weight", p["embedding.weight"]), p.get("head.bias"))
+
+
+def record(file, networks):
+    """networks: (name, parameters, logits of inputs)."""
     tensors = {}
-    for name, case in cases():
-        p = parameters(case)
+    for name, p, logits_of_inputs in networks:
         decayed = [t for n, t in p.items() if t.dim() == 2 and not n.startswith(("embedding", "position"))]
         others = [t for n, t in p.items() if t.dim() == 1 or n.startswith(("embedding", "position"))]
         optimizer = torch.optim.AdamW([dict(params=decayed, weight_decay=DECAY), dict(params=others, weight_decay=0)],
@@ -168,7 +195,7 @@ def main():
         losses = []
         for step in range(STEPS):
             inputs, targets = tokens(step)
-            logits = logits_of(case, p, inputs)
+            logits = logits_of_inputs(inputs)
             loss = F.cross_entropy(logits.reshape(-1, V), targets.reshape(-1))
             optimizer.zero_grad()
             loss.backward()
@@ -189,9 +216,25 @@ def main():
         data += raw
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_bytes(struct.pack("<Q", len(text)) + text + data)
-    print(f"{OUT.name}: {OUT.stat().st_size} bytes, {len(tensors)} tensors")
+    path = GOLDEN / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    print(f"{file}: {path.stat().st_size} bytes, {len(tensors)} tensors")
+
+
+def main():
+    torch.set_num_threads(1)
+    wanted = sys.argv[1:] or ["transformer", "lstm"]
+    if "transformer" in wanted:
+        def network(name, case):
+            p = parameters(case)
+            return name, p, lambda inputs: logits_of(case, p, inputs)
+        record("transformer.safetensors", [network(*one) for one in cases()])
+    if "lstm" in wanted:
+        def lstm(name, tied):
+            p = lstm_parameters(tied)
+            return name, p, lambda inputs: lstm_logits(p, inputs)
+        record("lstm.safetensors", [lstm("lstm", False), lstm("lstm-tied", True)])
 
 
 if __name__ == "__main__":

@@ -91,6 +91,12 @@ TEST(PlannerErrorsTest, HeadsOfAListsShapes) {
             std::string::npos);
 }
 
+TEST(PlannerErrorsTest, MupIsForTransformers) {
+  const std::string error = Error({"model={family: lstm, ladder: [[16, 1]], sequence_length: 64}",
+                                       "optimizer={lr_peak: {rule: mup, value: 1e-2, base_width: 16}}"});
+  EXPECT_NE(error.find("worked out for transformers"), std::string::npos) << error;
+}
+
 TEST(PlannerErrorsTest, RanksThatDoNotDivideTheBatch) {
   EXPECT_NE(Error({"data.if_short=drop", "resources.slots_per_trial=3"}).find("3 slots do not divide a batch of 8 sequences"),
             std::string::npos);

@@ -249,6 +249,37 @@ TEST(PlannerTest, AListTakesSizesShapesTokensAndFlops) {
   EXPECT_NEAR(plan.trials[1].flops_6nd, 5e11, 5e9);
 }
 
+TEST(PlannerTest, AnLstmLadderPlansTrunksBranchesAndItsResolvedText) {
+  const std::vector<std::string> lstm = {
+      "model={family: lstm, ladder: [[16, 1], [32, 1], [48, 1]], sequence_length: 64, dropout: 0.1}",
+      "grid={kind: product, params: all, tokens_per_parameter: [10, 20]}", "seeds=[1]"};
+  const Plan plan = MustPlan(kQuickstart, SmallWorld(), lstm);
+  EXPECT_EQ(plan.cells, 6);
+  EXPECT_EQ(plan.trunks, 3);
+  for (const PlannedTrial& trial : plan.trials) {
+    const double d = static_cast<double>(trial.spec.model.d_model);
+    // Gates 8 d^2 + 8 d, head 257 d + 257; FLOPs without the biases.
+    EXPECT_EQ(ParamsOf(plan, trial), 8 * d * d + 8 * d + 257 * d + 257);
+    EXPECT_DOUBLE_EQ(trial.flops_exact / static_cast<double>(trial.spec.tokens_planned()), 6 * (8 * d * d + 257 * d));
+    EXPECT_EQ(trial.spec.model.dropout, 0.1);
+    const absl::StatusOr<TrialSpec> read = ParseTrialText(trial.text);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(*read, trial.spec);
+  }
+  const Plan again = MustPlan(plan.resolved_yaml, SmallWorld());
+  ASSERT_EQ(again.trials.size(), plan.trials.size());
+  for (size_t i = 0; i < plan.trials.size(); ++i) EXPECT_EQ(again.trials[i].fingerprint, plan.trials[i].fingerprint);
+}
+
+TEST(PlannerTest, AListsShapesOfAnLstmHaveNoHeads) {
+  const Plan plan = MustPlan(kQuickstart, SmallWorld(),
+                             {"model={family: lstm, ladder: [[16, 1]], sequence_length: 64}",
+                              "grid={kind: list, points: [{shape: [40, 2], tokens: 1M}]}", "seeds=[1]"});
+  ASSERT_EQ(plan.trials.size(), 1u);
+  EXPECT_EQ(plan.trials[0].spec.model.d_model, 40);
+  EXPECT_EQ(plan.trials[0].spec.model.n_layer, 2);
+}
+
 TEST(PlannerTest, ExactFlopsPriceAttentionToo) {
   const Plan plan = MustPlan(kQuickstart, SmallWorld(), {"grid.flops=exact", "schedule.trunks=none"});
   for (const PlannedTrial& trial : plan.trials) {

@@ -132,12 +132,28 @@ TEST(StudyYamlErrorsTest, LaterFeaturesAreRefusedByName) {
     EXPECT_NE(error.find(message), std::string::npos) << error;
     EXPECT_NE(error.find("\ncure: "), std::string::npos) << error;
   }
-  EXPECT_NE(Error(With("ladder: cpu-bytes", "family: lstm\n  ladder: cpu-bytes")).find("'lstm' comes in a later release"),
-            std::string::npos);
   EXPECT_NE(Error(With("path: data/web", "path: data/web, tokenizer: {train: 8192}"))
                 .find("training a tokenizer comes in a later release"),
             std::string::npos);
   EXPECT_NE(Error(With("3e-3", "{law: web}")).find("another study's law comes in a later release"), std::string::npos);
+}
+
+// An LSTM has no heads, norms or positions.
+TEST(StudyYamlErrorsTest, WhatSaysNothingToAnLstmIsRefused) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"family: lstm\n  ladder: cpu-bytes", "presets and rules of a ladder are for transformers"},
+      {"family: lstm\n  ladder: {depths: [2, 4], width_per_layer: 64, head_size: 64}",
+       "presets and rules of a ladder are for transformers"},
+      {"family: lstm\n  ladder: [[64, 2, 4]]", "a list is not a shape of an LSTM"},
+      {"family: lstm\n  ladder: [[64, 2]]\n  position: rope", "says nothing to an LSTM"},
+      {"family: lstm\n  ladder: [[64, 2]]\n  d_ff: 4x", "says nothing to an LSTM"},
+      {"ladder: [[64, 2]]", "is not a shape"},
+  };
+  for (const auto& [model, message] : cases) {
+    const std::string error = Error(With("ladder: cpu-bytes", model));
+    EXPECT_NE(error.find(message), std::string::npos) << error;
+    EXPECT_NE(error.find("\ncure: "), std::string::npos) << error;
+  }
 }
 
 // Each wrong value is refused with where, what and cure.

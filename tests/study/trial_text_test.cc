@@ -76,6 +76,24 @@ TEST(TrialTextTest, ReadsBackWhatItWrote) {
   }
 }
 
+TEST(TrialTextTest, AnLstmSaysWhatAnLstmHas) {
+  TrialSpec trial = Trunk();
+  trial.model = ModelShape{};
+  trial.model.family = Family::kLstm;
+  trial.model.d_model = 64;
+  trial.model.n_layer = 2;
+  trial.model.n_head = 1;
+  trial.model.dropout = 0.1;
+  trial.model.vocab_size = 257;
+  const std::string text = TrialText(trial);
+  EXPECT_NE(text.find(R"("model":{"d_model":64,"dropout":0.1,"family":"lstm","n_layer":2,"tied_head":false,"vocab_size":257})"),
+            std::string::npos)
+      << text;
+  const absl::StatusOr<TrialSpec> read = ParseTrialText(text);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, trial);
+}
+
 TEST(TrialTextTest, EqualTrialsHaveOneFingerprintAndOthersAnother) {
   EXPECT_EQ(Fingerprint(Trunk()), Sha256Hex(kTrunkText));
   EXPECT_EQ(Fingerprint(Trunk()).size(), 64u);

@@ -15,9 +15,17 @@ absl::Status Wrong(const Parts&... parts) {
 
 absl::Status CheckModel(const TrialSpec& trial) {
   const ModelShape& model = trial.model;
-  if (model.family != Family::kTransformer) {
-    return Wrong("model.family ", ToString(model.family),
-                 ": this trainer has the transformer\ncure: name a program of your own with trainer: {command: ...}");
+  if (model.family == Family::kCustom) {
+    return Wrong("model.family ", ToString(model.family), ": this trainer has transformer and lstm\n"
+                 "cure: name a program of your own with trainer: {command: ...}");
+  }
+  if (model.dropout < 0 || model.dropout >= 1) {
+    return Wrong("model.dropout ", model.dropout, ": must lie in [0, 1)\ncure: 0 is usual for one pass over the data");
+  }
+  if (model.family == Family::kLstm) {
+    if (model.d_model > 0 && model.n_layer > 0 && model.vocab_size > 0) return absl::OkStatus();
+    return Wrong("model: d_model ", model.d_model, ", n_layer ", model.n_layer, ", vocab_size ", model.vocab_size,
+                 ": every size is 1 or more\ncure: mend the shape");
   }
   if (model.d_model <= 0 || model.n_layer <= 0 || model.n_head <= 0 || model.d_ff <= 0 || model.vocab_size <= 0) {
     return Wrong("model: d_model ", model.d_model, ", n_layer ", model.n_layer, ", n_head ", model.n_head, ", d_ff ",
@@ -30,9 +38,6 @@ absl::Status CheckModel(const TrialSpec& trial) {
   if (model.position == Position::kRope && model.d_model / model.n_head % 2 != 0) {
     return Wrong("model: rope turns pairs, but the head size d_model/n_head = ", model.d_model / model.n_head,
                  " is odd\ncure: choose heads so that their size is even");
-  }
-  if (model.dropout < 0 || model.dropout >= 1) {
-    return Wrong("model.dropout ", model.dropout, ": must lie in [0, 1)\ncure: 0 is usual for one pass over the data");
   }
   if (model.position == Position::kLearned && trial.eval_sequence_length > trial.sequence_length) {
     return Wrong("eval.sequence_length ", trial.eval_sequence_length, " is longer than the ", trial.sequence_length,

@@ -6,7 +6,7 @@
 
 namespace isoflop {
 
-Evaluation::Evaluation(const Transformer& model, const EvalSet& set, int64_t batch_sequences, at::Device device,
+Evaluation::Evaluation(const LanguageModel& model, const EvalSet& set, int64_t batch_sequences, at::Device device,
                        Communicator& communicator, std::function<void()> sign_of_life)
     : model_(&model),
       set_(&set),

@@ -11,7 +11,7 @@
 
 #include "corpus/eval_set.h"
 #include "worker/trainer/communicator.h"
-#include "worker/trainer/transformer.h"
+#include "worker/trainer/language_model.h"
 
 namespace isoflop {
 
@@ -20,7 +20,7 @@ class Evaluation {
   // Keeps pointers to all. `batch_sequences`: windows at once, affects speed and
   // memory only. `sign_of_life` is called after each batch of windows; may be
   // empty.
-  Evaluation(const Transformer& model, const EvalSet& set, int64_t batch_sequences, at::Device device,
+  Evaluation(const LanguageModel& model, const EvalSet& set, int64_t batch_sequences, at::Device device,
              Communicator& communicator, std::function<void()> sign_of_life = {});
 
   // The loss over the whole set, with its standard error and bits per byte; sums
@@ -43,7 +43,7 @@ class Evaluation {
   void SumOverRanks(std::span<double> values) const;
 
   // Constant after construction.
-  const Transformer* const model_;
+  const LanguageModel* const model_;
   const EvalSet* const set_;
   const int64_t batch_sequences_;
   const at::Device device_;

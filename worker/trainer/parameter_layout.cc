@@ -14,9 +14,12 @@ ParameterGroup GroupOf(ParameterRole role) {
       return ParameterGroup::kHead;
     case ParameterRole::kMatrix:
     case ParameterRole::kResidual:
+    case ParameterRole::kGates:
       return ParameterGroup::kMatrices;
     case ParameterRole::kGain:
     case ParameterRole::kBias:
+    case ParameterRole::kGateBias:
+    case ParameterRole::kHeadBias:
       return ParameterGroup::kVectors;
     case ParameterRole::kTokenEmbedding:
     case ParameterRole::kPositionEmbedding:
@@ -54,9 +57,28 @@ class LayoutBuilder {
   std::vector<ParameterEntry> groups_[kParameterGroups];
 };
 
+ParameterLayout LayOutLstm(const ModelShape& shape) {
+  const int64_t d = shape.d_model;
+  LayoutBuilder builder;
+  if (!shape.tied_head) {
+    builder.Add("head.weight", {shape.vocab_size, d}, ParameterRole::kHead);
+    builder.Add("head.bias", {shape.vocab_size}, ParameterRole::kHeadBias);
+  }
+  for (int64_t layer = 0; layer < shape.n_layer; ++layer) {
+    const std::string name = absl::StrCat("blocks.", layer, ".lstm");
+    builder.Add(name + ".input.weight", {4 * d, d}, ParameterRole::kGates);
+    builder.Add(name + ".state.weight", {4 * d, d}, ParameterRole::kGates);
+    builder.Add(name + ".input.bias", {4 * d}, ParameterRole::kGateBias);
+    builder.Add(name + ".state.bias", {4 * d}, ParameterRole::kBias);
+  }
+  builder.Add("embedding.weight", {shape.vocab_size, d}, ParameterRole::kTokenEmbedding);
+  return std::move(builder).Build();
+}
+
 }  // namespace
 
 ParameterLayout LayOutParameters(const ModelShape& shape, int64_t sequence_length) {
+  if (shape.family == Family::kLstm) return LayOutLstm(shape);
   ISOFLOP_CHECK(shape.family == Family::kTransformer, "family " + ToString(shape.family));
   const int64_t d = shape.d_model;
   // A gated activation needs two projections up: one matrix of twice the rows.
@@ -112,6 +134,7 @@ ParamCounts ParameterLayout::Count() const {
   for (const ParameterEntry& entry : entries) {
     switch (entry.role) {
       case ParameterRole::kHead:
+      case ParameterRole::kHeadBias:
         counts.head += entry.count;
         break;
       case ParameterRole::kTokenEmbedding:

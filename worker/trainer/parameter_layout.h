@@ -25,6 +25,9 @@ enum class ParameterRole {
   kHead,           // logits
   kMatrix,         // any other matrix of a block
   kResidual,       // a matrix whose output is added to the residual stream
+  kGates,          // a matrix of an LSTM's four gates
+  kGateBias,       // of these, counted with the input's
+  kHeadBias,       // of an LSTM's head: zeros, counted with the head
   kGain,           // of a norm: ones
   kBias,           // zeros
   kTokenEmbedding,
@@ -61,8 +64,8 @@ struct ParameterLayout {
 };
 
 // The layout of a decoder-only transformer with learned positions (if it has
-// them) for `sequence_length` tokens. The shape is possible: heads divide
-// d_model. Family kTransformer only; anything else ends the process.
+// them) for `sequence_length` tokens, or of an LSTM language model. The shape is
+// possible: heads divide d_model. Any other family ends the process.
 ParameterLayout LayOutParameters(const ModelShape& shape, int64_t sequence_length);
 
 }  // namespace isoflop

@@ -25,7 +25,10 @@ struct Start {
 
 Start StartOf(const ModelShape& shape, const ParameterEntry& entry) {
   if (entry.role == ParameterRole::kGain) return {Start::kConstant, 1};
-  if (entry.role == ParameterRole::kBias) return {Start::kConstant, 0};
+  if (entry.role == ParameterRole::kBias || entry.role == ParameterRole::kGateBias || entry.role == ParameterRole::kHeadBias) {
+    return {Start::kConstant, 0};
+  }
+  if (entry.role == ParameterRole::kGates) return {Start::kUniform, 1 / std::sqrt(static_cast<double>(shape.d_model))};
   const double residual = 1 / std::sqrt(2.0 * static_cast<double>(shape.n_layer));
   const double fan_in = static_cast<double>(entry.shape.back());
   switch (shape.init) {
@@ -80,6 +83,7 @@ void InitializeParameters(const ModelShape& shape, uint64_t seed, Parameters& pa
     const Start start = StartOf(shape, entry);
     if (start.kind == Start::kConstant) {
       target.fill_(start.scale);
+      if (entry.role == ParameterRole::kGateBias) target.narrow(0, shape.d_model, shape.d_model).fill_(1);  // i, f, g, o
       continue;
     }
     auto generator = at::detail::createCPUGenerator(TensorSeed(seed, entry.name));

@@ -69,7 +69,9 @@ class Parameters {
 //   mup       matrices N(0, 1/fan_in), into the residual stream / sqrt(2 L), head
 //             0 (Yang et al., arXiv 2203.03466, appendix D.2), embeddings
 //             N(0, 0.02); logits and attention are scaled in transformer.h
-// Gains are 1, biases 0.
+// Gains are 1, biases 0. An LSTM starts in one way: gates uniform +-1/sqrt(D) as in
+// torch.nn.LSTM, the forget gate's bias 1 (Jozefowicz et al. 2015), head and
+// embedding N(0, 0.02).
 void InitializeParameters(const ModelShape& shape, uint64_t seed, Parameters& parameters);
 
 }  // namespace isoflop

@@ -26,6 +26,7 @@
 #include "worker/trainer/faults.h"
 #include "worker/trainer/gradient_buckets.h"
 #include "worker/trainer/host_state.h"
+#include "worker/trainer/language_model.h"
 #include "worker/trainer/micro_batch.h"
 #include "worker/trainer/optimizer.h"
 #include "worker/trainer/rank_agreement.h"
@@ -34,7 +35,6 @@
 #include "worker/trainer/step_log.h"
 #include "worker/trainer/stop_signals.h"
 #include "worker/trainer/train_events.h"
-#include "worker/trainer/transformer.h"
 #include "worker/trainer/trial_failure.h"
 
 namespace isoflop {
@@ -79,8 +79,8 @@ class TrialTrainer {
         log_(setup.device) {
     SetNumerics(setup.device, trial.deterministic);
     InitializeParameters(trial.model, static_cast<uint64_t>(trial.seed), parameters_);
-    model_ = std::make_unique<Transformer>(trial.model, std::max(trial.sequence_length, trial.eval_sequence_length),
-                                           parameters_, trial.precision);
+    model_ = MakeLanguageModel(trial.model, std::max(trial.sequence_length, trial.eval_sequence_length), parameters_,
+                               trial.precision);
     scale_ = at::scalar_tensor(1 / static_cast<double>(trial.batch_tokens()),
                                at::TensorOptions().dtype(at::kFloat).device(setup.device));
     if (!env_.checkpoint_dir.empty() && is_root()) {
@@ -502,7 +502,7 @@ class TrialTrainer {
   Parameters parameters_;
   Optimizer optimizer_;
   HostState host_state_;
-  std::unique_ptr<Transformer> model_;
+  std::unique_ptr<LanguageModel> model_;
   BatchLoader loader_;
   EvalSet eval_set_;
   std::unique_ptr<GradientBuckets> buckets_;

@@ -26,26 +26,12 @@ at::Tensor Sinusoids(int64_t positions, int64_t width) {
   return at::stack({angles.sin(), angles.cos()}, -1).reshape({positions, -1}).narrow(1, 0, width).to(at::kFloat).contiguous();
 }
 
-// The bf16 copy of an fp32 leaf: gives the copy, hands the gradient on to the
-// leaf, where the engine casts it to fp32.
-class CopyOfLeaf : public torch::autograd::Function<CopyOfLeaf> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& /*leaf*/, const at::Tensor& copy) {
-    return copy.alias();
-  }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*,
-                                                 torch::autograd::variable_list gradients) {
-    return {gradients[0], at::Tensor()};
-  }
-};
-
 }  // namespace
 
 Transformer::Transformer(const ModelShape& shape, int64_t longest_sequence, const Parameters& parameters,
                          Precision precision, std::unique_ptr<LayerOps> ops)
     : shape_(shape),
-      parameters_(&parameters),
-      precision_(precision),
+      working_(parameters, precision),
       ops_(std::move(ops)),
       attention_scale_(shape.init == Init::kMup
                            ? static_cast<double>(shape.n_head) / static_cast<double>(shape.d_model)
@@ -64,15 +50,7 @@ Transformer::Transformer(const ModelShape& shape, int64_t longest_sequence, cons
   if (shape.position == Position::kSinusoidal) {
     sinusoids_TD_ = Sinusoids(longest_sequence, shape.d_model).to(device);
   }
-  if (precision == Precision::kBf16) {
-    copies_ = at::empty({parameters.size()}, parameters.weights().options().dtype(at::kBFloat16));
-    for (const ParameterEntry& entry : parameters.layout().entries) {
-      copy_views_.push_back(copies_.narrow(0, entry.offset, entry.count).view(entry.shape));
-    }
-    RefreshWeights();
-  } else {
-    leaves_ = GatherWeights();
-  }
+  if (precision == Precision::kFp32) leaves_ = GatherWeights();
 }
 
 Transformer::Transformer(const ModelShape& shape, int64_t longest_sequence, const Parameters& parameters,
@@ -81,22 +59,9 @@ Transformer::Transformer(const ModelShape& shape, int64_t longest_sequence, cons
                   precision == Precision::kFp32 && parameters.weights().device().is_cpu() ? MakeFusedCpuLayerOps()
                                                                                           : MakePlainLayerOps()) {}
 
-void Transformer::RefreshWeights() {
-  if (precision_ != Precision::kBf16) return;
-  at::NoGradGuard no_grad;
-  copies_.copy_(parameters_->weights());
-}
-
 Transformer::Weights Transformer::GatherWeights() const {
   if (!leaves_.blocks.empty()) return leaves_;
-  const ParameterLayout& layout = parameters_->layout();
-  auto get = [&](const std::string& name) {
-    const ParameterEntry* entry = layout.Find(name);
-    if (entry == nullptr) return at::Tensor();
-    const size_t index = static_cast<size_t>(entry - layout.entries.data());
-    const at::Tensor& leaf = parameters_->leaves()[index];
-    return precision_ == Precision::kBf16 ? CopyOfLeaf::apply(leaf, copy_views_[index]) : leaf;
-  };
+  auto get = [&](const std::string& name) { return working_.Get(name); };
   auto norm = [&](const std::string& name) { return NormWeights{get(name + ".weight"), get(name + ".bias")}; };
   auto linear = [&](const std::string& name) { return Linear{get(name + ".weight"), get(name + ".bias")}; };
   Weights weights;

@@ -24,34 +24,25 @@
 
 #include "study/model_shape.h"
 #include "study/trial_spec.h"
+#include "worker/trainer/language_model.h"
 #include "worker/trainer/layer_ops.h"
 #include "worker/trainer/parameters.h"
+#include "worker/trainer/working_weights.h"
 
 namespace isoflop {
 
-class Transformer {
+class Transformer : public LanguageModel {
  public:
-  // `longest_sequence`: the most positions of any call. Keeps a pointer to
-  // `parameters`, which was laid out for `shape`. kBf16 multiplies with a bf16
-  // copy of the fp32 leaves, which RefreshWeights renews; norms, softmax and loss
-  // stay fp32.
+  // As MakeLanguageModel; norms stay fp32 too.
   Transformer(const ModelShape& shape, int64_t longest_sequence, const Parameters& parameters,
               Precision precision, std::unique_ptr<LayerOps> ops);
   // With the fastest operations for the device and precision.
   Transformer(const ModelShape& shape, int64_t longest_sequence, const Parameters& parameters, Precision precision);
 
-  // Must follow each change of the weights; does nothing in fp32.
-  void RefreshWeights();
-
-  // Nats summed over the micro-batch, fp32, 0-d, with its graph. inputs and
-  // targets int64 (B, T), ids below V. `training` turns dropout on.
-  at::Tensor SummedLoss(const at::Tensor& inputs_BT, const at::Tensor& targets_BT, bool training) const;
-
-  // Nats of each target, fp32 (B, T). No graph, no dropout.
-  at::Tensor TokenLosses(const at::Tensor& inputs_BT, const at::Tensor& targets_BT) const;
-
-  // fp32 (B, T, V), with its graph, no dropout.
-  at::Tensor Logits(const at::Tensor& inputs_BT) const;
+  void RefreshWeights() override { working_.Refresh(); }
+  at::Tensor SummedLoss(const at::Tensor& inputs_BT, const at::Tensor& targets_BT, bool training) const override;
+  at::Tensor TokenLosses(const at::Tensor& inputs_BT, const at::Tensor& targets_BT) const override;
+  at::Tensor Logits(const at::Tensor& inputs_BT) const override;
 
   // softmax(scale Q K^T) of `layer` in [0, n_layer), computed openly, for
   // pictures: fp32 (B, H, T, T), rows queries, columns keys. No graph.
@@ -96,18 +87,13 @@ class Transformer {
 
   // Constant after construction.
   const ModelShape shape_;
-  const Parameters* parameters_;
-  const Precision precision_;
+  WorkingWeights working_;
   const std::unique_ptr<LayerOps> ops_;
   const double attention_scale_;
   const double logit_scale_;
   at::Tensor cos_TR_, sin_TR_;     // rope only
   at::Tensor sinusoids_TD_;        // sinusoidal only
   Weights leaves_;                 // fp32 only
-
-  // bf16 only.
-  at::Tensor copies_;              // (P)
-  std::vector<at::Tensor> copy_views_;
 };
 
 }  // namespace isoflop

@@ -35,14 +35,14 @@ class EvaluationTest : public testing::Test {
     shape.vocab_size = dataset_->vocab_size();
     parameters_ = std::make_unique<Parameters>(LayOutParameters(shape, 16), at::kCPU);
     InitializeParameters(shape, 1, *parameters_);
-    model_ = std::make_unique<Transformer>(shape, 16, *parameters_, Precision::kFp32);
+    model_ = MakeLanguageModel(shape, 16, *parameters_, Precision::kFp32);
     solo_ = MakeSoloCommunicator();
   }
 
   static std::string folder_;
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<Parameters> parameters_;
-  std::unique_ptr<Transformer> model_;
+  std::unique_ptr<LanguageModel> model_;
   std::unique_ptr<Communicator> solo_;
 };
 std::string EvaluationTest::folder_;

@@ -64,6 +64,18 @@ std::vector<GoldenCase> GoldenCases() {
   return cases;
 }
 
+std::vector<GoldenCase> GoldenLstmCases() {
+  ModelShape shape;
+  shape.family = Family::kLstm;
+  shape.d_model = 8;
+  shape.n_layer = 2;
+  shape.n_head = 1;
+  shape.vocab_size = kVocab;
+  ModelShape tied = shape;
+  tied.tied_head = true;
+  return {{"lstm", shape}, {"lstm-tied", tied}};
+}
+
 void FillByName(Parameters& parameters) {
   at::NoGradGuard no_grad;
   for (const ParameterEntry& entry : parameters.layout().entries) {
@@ -87,10 +99,13 @@ GoldenTokens TokensOfStep(int64_t step) {
 }
 
 at::Tensor Recorded(const std::string& name) {
-  static const std::string* const kBytes = [] {
-    std::ifstream file(ISOFLOP_SOURCE_DIR "/tests/worker/trainer/golden/transformer.safetensors", std::ios::binary);
+  const auto read = [](const std::string& golden) {
+    std::ifstream file(ISOFLOP_SOURCE_DIR "/tests/worker/trainer/golden/" + golden, std::ios::binary);
     return new std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  }();
+  };
+  static const std::string* const kTransformers = read("transformer.safetensors");
+  static const std::string* const kLstms = read("lstm.safetensors");
+  const std::string* const kBytes = name.starts_with("lstm") ? kLstms : kTransformers;
   const auto header = ParseSafetensorsHeader(*kBytes, static_cast<int64_t>(kBytes->size()));
   if (!header.ok()) {
     ADD_FAILURE() << header.status();

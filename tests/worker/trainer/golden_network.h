@@ -1,5 +1,5 @@
 // The small networks of tools/record_reference.py, filled as that script fills
-// them, and what PyTorch said about them (golden/transformer.safetensors).
+// them, and what PyTorch said about them (golden/*.safetensors).
 #ifndef ISOFLOP_TESTS_WORKER_TRAINER_GOLDEN_NETWORK_H_
 #define ISOFLOP_TESTS_WORKER_TRAINER_GOLDEN_NETWORK_H_
 
@@ -23,6 +23,9 @@ struct GoldenCase {
 
 // Every norm x position x activation, then tied, qk-norm, bias and muP.
 std::vector<GoldenCase> GoldenCases();
+
+// Two layers through torch.nn.LSTM: with a head of its own, and tied.
+std::vector<GoldenCase> GoldenLstmCases();
 
 // Fills every parameter by its name, as the script does.
 void FillByName(Parameters& parameters);

@@ -41,6 +41,20 @@ TEST(ParameterLayoutTest, OtherGoldenShapes) {
   EXPECT_EQ(LayOutParameters(Shape(768, 12, 6, 3072, 32768), 2048).Count().blocks, 84'953'856);
 }
 
+TEST(ParameterLayoutTest, AnLstmCountsAsThePlannerDoes) {
+  ModelShape shape = Shape(128, 2, 1, 0, 257);
+  shape.family = Family::kLstm;
+  const ParamCounts counts = LayOutParameters(shape, 128).Count();
+  EXPECT_EQ(counts, (ParamCounts{32'896, 0, 33'153, 264'192}));
+  for (const bool tied : {false, true}) {
+    for (int64_t layers : {1, 3}) {
+      shape.tied_head = tied;
+      shape.n_layer = layers;
+      EXPECT_EQ(LayOutParameters(shape, 128).Count(), CountParams(shape, 128));
+    }
+  }
+}
+
 // Show 5: the planner's count of every shape of every ladder, in each way in
 // which its parameters may differ, without a byte of memory for them.
 TEST(ParameterLayoutTest, CountsAsThePlannerForEveryShapeOfTheLadders) {

@@ -52,6 +52,30 @@ TEST_F(ResumeRunTest, SigtermEndsWith85AndAResumableCheckpoint) {
   }
 }
 
+TEST_F(ResumeRunTest, AnLstmGoesOnBitwiseWithItsDropout) {
+  TrialSpec trial = SmallTrial(300);
+  ModelShape lstm;
+  lstm.family = Family::kLstm;
+  lstm.d_model = 24;
+  lstm.n_layer = 2;
+  lstm.n_head = 1;
+  lstm.dropout = 0.2;
+  lstm.vocab_size = trial.model.vocab_size;
+  trial.model = lstm;
+  Attempt unbroken = Run(trial);
+  Attempt stopped = Start(trial);
+  ASSERT_TRUE(stopped.ranks[0].WaitForText("\"step\":20,")) << stopped.Everything();
+  stopped.ranks[0].Signal(SIGTERM);
+  for (ExitStatus status : stopped.Wait()) ASSERT_EQ(status, 85) << stopped.Everything();
+  RunOptions options;
+  options.resume = Newest({stopped.checkpoint_dir});
+  Attempt resumed = Run(trial, options);
+  ExpectOnTrace(resumed.Output(), LossTrace(unbroken.Output()));
+  EXPECT_EQ(FinalLoss(resumed.Output()), FinalLoss(unbroken.Output()));
+  EXPECT_TRUE(TensorBytes(resumed.checkpoint_dir + "/step-00000300") == TensorBytes(unbroken.checkpoint_dir + "/step-00000300"));
+  if (!HasFailure()) ReportRow("LSTM: SIGTERM and resume, dropout 0.2", "bitwise", "bitwise");
+}
+
 TEST_F(ResumeRunTest, SigtermToOneRankStopsAllAtOneStep) {
   RunOptions options;
   options.world = 2;
