@@ -98,6 +98,7 @@ absl::StatusOr<DataInspection> InspectPrepared(const std::string& path) {
   facts.dataset_sha256 = dataset.dataset_sha256();
   facts.entropy_rate_nats = dataset.entropy_rate_nats();
   TokenCounts counts(facts.vocab_size);
+  CorpusEntropySample sample(*facts.vocab_size, facts.tokenizer == "bytes");
   std::vector<std::int64_t> tokens;
   for (const bool is_train : {true, false}) {
     const std::int64_t size = is_train ? facts.train_tokens : facts.eval_tokens;
@@ -113,11 +114,13 @@ absl::StatusOr<DataInspection> InspectPrepared(const std::string& path) {
                               "prepare the data again");
         }
         counts.Add(static_cast<std::uint32_t>(token));
+        sample.Add(token, !is_train);
       }
     }
     counts.EndStream();
   }
   counts.Fill(&facts);
+  ISOFLOP_CORPUS_ASSIGN_OR_RETURN(facts.entropy, sample.Compute());
   return facts;
 }
 
@@ -137,6 +140,7 @@ absl::StatusOr<DataInspection> InspectTokens(const std::vector<SourceFile>& sour
     if (tokenizer.id != "unknown") facts.tokenizer = tokenizer.id;
   }
   TokenCounts counts(facts.vocab_size);
+  CorpusEntropySample sample(facts.vocab_size.value_or(0), facts.tokenizer == "bytes");
   std::vector<std::uint32_t> tokens;
   for (const SourceFile& source : sources) {
     ISOFLOP_CORPUS_ASSIGN_OR_RETURN(
@@ -152,11 +156,15 @@ absl::StatusOr<DataInspection> InspectTokens(const std::vector<SourceFile>& sour
     for (std::int64_t begin = 0; begin < shard.size(); begin += kPieceTokens) {
       tokens.resize(static_cast<std::size_t>(std::min(kPieceTokens, shard.size() - begin)));
       shard.Fill(begin, std::span<std::uint32_t>(tokens));
-      for (const std::uint32_t token : tokens) counts.Add(token);
+      for (const std::uint32_t token : tokens) {
+        counts.Add(token);
+        sample.Add(token, /*held_out=*/false);
+      }
     }
     counts.EndStream();
   }
   counts.Fill(&facts);
+  ISOFLOP_CORPUS_ASSIGN_OR_RETURN(facts.entropy, sample.Compute());
   return facts;
 }
 
@@ -169,6 +177,7 @@ absl::StatusOr<DataInspection> InspectText(const std::vector<SourceFile>& source
   facts.vocab_size = tokenizer->facts().vocab_size;
   facts.documents = 0;
   TokenCounts counts(facts.vocab_size);
+  CorpusEntropySample sample(*facts.vocab_size, /*bytes_are_ids=*/true);
   std::vector<std::uint32_t> tokens;
   for (const SourceFile& source : sources) {
     const auto visit = [&](std::string_view document, std::int64_t) {
@@ -176,7 +185,10 @@ absl::StatusOr<DataInspection> InspectText(const std::vector<SourceFile>& source
       tokens = {static_cast<std::uint32_t>(*tokenizer->facts().eot_id)};
       tokenizer->Encode(document, &tokens);
       facts.tokens += static_cast<std::int64_t>(tokens.size());
-      for (const std::uint32_t token : tokens) counts.Add(token);
+      for (const std::uint32_t token : tokens) {
+        counts.Add(token);
+        sample.Add(token, /*held_out=*/false);
+      }
       return absl::OkStatus();
     };
     ISOFLOP_CORPUS_ASSIGN_OR_RETURN(const TextFileFacts file,
@@ -184,6 +196,7 @@ absl::StatusOr<DataInspection> InspectText(const std::vector<SourceFile>& source
     facts.bytes += file.source_bytes;
   }
   counts.Fill(&facts);
+  ISOFLOP_CORPUS_ASSIGN_OR_RETURN(facts.entropy, sample.Compute());
   return facts;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "corpus/corpus_entropy.h"
 
 namespace isoflop {
 
@@ -36,6 +37,8 @@ struct DataInspection {
   double unigram_entropy_nats = 0;
   std::optional<double> bigram_entropy_nats;
   std::optional<double> entropy_rate_nats;  // synthetic: the exact one
+  // Of the first tokens; nullopt where V is not known.
+  std::optional<CorpusEntropy> entropy;
 
   // "llm.c .bin, u16, 100M tokens, ok"
   std::string Line() const;

@@ -178,6 +178,20 @@ absl::StatusOr<int> RunPrepare(const PrepareFlags& flags, const Context& context
   return kExitOk;
 }
 
+Json EntropyJson(const CorpusEntropy& entropy) {
+  const auto or_null = [](const auto& value) { return value.has_value() ? Json(*value) : Json(); };
+  return {{"tokens", entropy.tokens},
+          {"unigram_nats", entropy.unigram_nats},
+          {"bigram_nats", entropy.bigram_nats},
+          {"trigram_nats", entropy.trigram_nats},
+          {"kneser_ney_order", kEntropyOrder},
+          {"kneser_ney_nats", or_null(entropy.kneser_ney_nats)},
+          {"counted_tokens", entropy.counted_tokens},
+          {"held_out_tokens", entropy.held_out_tokens},
+          {"xz_nats", or_null(entropy.xz_nats)},
+          {"bytes_per_token", or_null(entropy.bytes_per_token)}};
+}
+
 Json ToJson(const DataInspection& facts) {
   const auto or_null = [](const auto& value) { return value.has_value() ? Json(*value) : Json(); };
   return {{"schema", "isoflop.data_inspect/1"},
@@ -197,7 +211,28 @@ Json ToJson(const DataInspection& facts) {
           {"max_id", or_null(facts.max_id)},
           {"unigram_entropy_nats", facts.unigram_entropy_nats},
           {"bigram_entropy_nats", or_null(facts.bigram_entropy_nats)},
-          {"entropy_rate_nats", or_null(facts.entropy_rate_nats)}};
+          {"entropy_rate_nats", or_null(facts.entropy_rate_nats)},
+          {"entropy", facts.entropy.has_value() ? EntropyJson(*facts.entropy) : Json()}};
+}
+
+// A row an entropy: nats a token, bits a byte where bytes are known, its meaning.
+std::string EntropyTable(const CorpusEntropy& entropy, const std::optional<double>& exact) {
+  std::string text = absl::StrFormat("  %-22s %11s %10s  of %s tokens\n", "entropy", "nats/token", "bits/byte",
+                                     FormatTokens(static_cast<double>(entropy.tokens)));
+  const auto row = [&](const std::string& name, const std::optional<double>& nats, const std::string& meaning) {
+    if (!nats.has_value()) return;
+    const std::optional<double> bits = entropy.BitsPerByte(*nats);
+    absl::StrAppendFormat(&text, "  %-22s %11.4f %10s  %s\n", name, *nats, bits ? absl::StrFormat("%.4f", *bits) : "", meaning);
+  };
+  row("single tokens", entropy.unigram_nats, "what a model without context reaches");
+  row("given one before", entropy.bigram_nats, "bigram counts of this text itself: at or below what is reachable");
+  row("given two before", entropy.trigram_nats, "trigram counts likewise; too low where pairs are rare");
+  row(absl::StrCat("Kneser-Ney, order ", kEntropyOrder), entropy.kneser_ney_nats,
+      absl::StrCat("on ", FormatTokens(static_cast<double>(entropy.held_out_tokens)), " held-out tokens after counting ",
+                   FormatTokens(static_cast<double>(entropy.counted_tokens)), ": above the entropy rate"));
+  row("xz -6", entropy.xz_nats, "packed size of the text: above the entropy rate");
+  row("exact rate", exact, "of the synthetic source: the floor E that no model can pass");
+  return text;
 }
 
 absl::StatusOr<int> RunInspect(const InspectFlags& flags, const Context& context) {
@@ -232,6 +267,7 @@ absl::StatusOr<int> RunInspect(const InspectFlags& flags, const Context& context
     absl::StrAppendFormat(&entropy, ", exact rate (the floor E) %.6f", *facts.entropy_rate_nats);
   }
   std::printf("%s\n", entropy.c_str());
+  if (facts.entropy.has_value()) std::printf("%s", EntropyTable(*facts.entropy, facts.entropy_rate_nats).c_str());
   return kExitOk;
 }
 
