@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "coordinator/coordinator_impl.h"
 #include "proto/convert.h"
+#include "study/shape_text.h"
 #include "study/status_macros.h"
 
 namespace isoflop {
@@ -296,7 +297,7 @@ void Coordinator::Impl::GetStudy(const wire::StudyRef& ref, Callback<wire::Study
     const bool is_trunk = planned.role == TrialRole::kTrunk;
     trunks += is_trunk;
     if (record.state == TrialState::kCancelled) continue;
-    if (!is_trunk) {
+    if (IsObservation(planned.role)) {
       ++observations;
       observations_done +=
           record.state == TrialState::kCompleted || record.state == TrialState::kDiverged;
@@ -374,6 +375,7 @@ wire::Trial Coordinator::Impl::ToWireTrial(const TrialInfo& info, bool with_spec
   out.set_params_blocks(planned.params.blocks);
   out.set_vocab_size(spec.model.vocab_size);
   out.set_tied_head(spec.model.tied_head);
+  if (spec.model.family == Family::kNgram) out.set_counted(NgramText(spec.model));
   out.set_tokens_planned(spec.tokens_planned());
   out.set_batch_tokens(spec.batch_tokens());
   out.set_budget_flops(planned.budget_flops);

@@ -89,6 +89,7 @@ TrialResult FromWire(const wire::FinalObservation& in) {
   out.precision = Clip(in.precision(), kMaxTextBytes);
   out.program = Clip(in.program(), kMaxTextBytes);
   out.tokenizer_sha256 = Clip(in.tokenizer_sha256(), kMaxTextBytes);
+  out.sample_text = Clip(in.sample_text(), kMaxTextBytes);
   return out;
 }
 

@@ -53,6 +53,7 @@ wire::TrialRole ToWire(TrialRole role) {
     case TrialRole::kTrunk: return wire::TRIAL_ROLE_TRUNK;
     case TrialRole::kBranch: return wire::TRIAL_ROLE_BRANCH;
     case TrialRole::kSingle: return wire::TRIAL_ROLE_SINGLE;
+    case TrialRole::kBaseline: return wire::TRIAL_ROLE_BASELINE;
   }
   return wire::TRIAL_ROLE_SINGLE;
 }
@@ -61,6 +62,7 @@ TrialRole FromWire(wire::TrialRole role) {
   switch (role) {
     case wire::TRIAL_ROLE_TRUNK: return TrialRole::kTrunk;
     case wire::TRIAL_ROLE_BRANCH: return TrialRole::kBranch;
+    case wire::TRIAL_ROLE_BASELINE: return TrialRole::kBaseline;
     default: return TrialRole::kSingle;
   }
 }

@@ -60,6 +60,8 @@ absl::StatusOr<PlannedTrial> FromWire(const wire::PlannedTrial& trial) {
   }
   ISOFLOP_RETURN_IF_ERROR(Check((out.role == TrialRole::kBranch) == out.parent.has_value(),
                                 "parent", "a branch has one, and nothing else"));
+  ISOFLOP_RETURN_IF_ERROR(Check((out.role == TrialRole::kBaseline) == (out.spec.model.family == Family::kNgram),
+                                "role", "an n-gram model is a baseline, and nothing else"));
   out.params = {.embedding = trial.params_embedding(),
                 .position = trial.params_position(),
                 .head = trial.params_head(),

@@ -285,7 +285,7 @@ absl::StatusOr<std::vector<Observation>> ResultStore::LoadObservations(StudyId s
   std::set<std::string> configs;
   std::vector<Observation> out;
   for (const StoredTrial& trial : trials) {
-    if (trial.planned.role == TrialRole::kTrunk) continue;
+    if (!IsObservation(trial.planned.role)) continue;
     Observation observation = ToObservation(trial);
     if (const auto found = imported.find(trial.id); found != imported.end()) {
       Observation& side = found->second;

@@ -16,7 +16,7 @@ const char kTrialColumns[] =
     " final_loss_nats, final_loss_se, bits_per_byte, eval_tokens, eval_bytes, eval_sha256, unique_tokens,"
     " train_loss_nats, flops_exact_reported, wall_seconds, tokens_per_second, mfu, peak_memory_bytes,"
     " resumed_exact, params_total_reported, device, precision, code_version, tokenizer_sha256, started_at,"
-    " finished_at";
+    " finished_at, sample_text";
 
 absl::StatusOr<StoredTrial> ReadTrial(SQLite::Statement& row) {
   Columns in(row);
@@ -37,7 +37,10 @@ absl::StatusOr<StoredTrial> ReadTrial(SQLite::Statement& row) {
     p.spec = *std::move(spec);
     p.text = text;
   }
-  p.role = role == "trunk" ? TrialRole::kTrunk : role == "branch" ? TrialRole::kBranch : TrialRole::kSingle;
+  p.role = role == "trunk"      ? TrialRole::kTrunk
+           : role == "branch"   ? TrialRole::kBranch
+           : role == "baseline" ? TrialRole::kBaseline
+                                : TrialRole::kSingle;
   p.budget_flops = in.Double();
   p.params.embedding = in.Int();
   p.params.position = in.Int();
@@ -85,9 +88,10 @@ absl::StatusOr<StoredTrial> ReadTrial(SQLite::Statement& row) {
   r.precision = in.Text();
   r.program = in.Text();
   r.tokenizer_sha256 = in.Text();
-  if (final_step) out.result = std::move(r);
   out.started_at = in.MaybeTime();
   out.finished_at = in.MaybeTime();
+  r.sample_text = in.Text();
+  if (final_step) out.result = std::move(r);
   return out;
 }
 

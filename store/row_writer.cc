@@ -77,10 +77,10 @@ absl::Status RowWriter::PutTrial(const StoredTrial& trial) {
       "  final_loss_nats, final_loss_se, bits_per_byte, eval_tokens, eval_bytes, eval_sha256, unique_tokens,"
       "  train_loss_nats, flops_exact_reported, wall_seconds, tokens_per_second, mfu, peak_memory_bytes,"
       "  resumed_exact, params_total_reported, device, precision, code_version, tokenizer_sha256, started_at,"
-      "  finished_at)"
+      "  finished_at, sample_text)"
       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
       "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40,"
-      "  ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, ?53, ?54, ?55)"
+      "  ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, ?53, ?54, ?55, ?56)"
       " ON CONFLICT (id) DO UPDATE SET state = excluded.state, outcome = excluded.outcome,"
       "  outcome_detail = excluded.outcome_detail, slots = excluded.slots,"
       "  budget_flops = excluded.budget_flops, role = excluded.role, spec = excluded.spec,"
@@ -125,7 +125,7 @@ absl::Status RowWriter::PutTrial(const StoredTrial& trial) {
      << r.train_loss_nats << r.flops_exact << r.wall_seconds << r.tokens_per_second << r.mfu
      << r.peak_memory_bytes << r.resumed_exact << r.params_total << NullIfEmpty(r.device)
      << NullIfEmpty(r.precision) << NullIfEmpty(r.program) << NullIfEmpty(r.tokenizer_sha256)
-     << trial.started_at << trial.finished_at)
+     << trial.started_at << trial.finished_at << NullIfEmpty(r.sample_text))
         .Run();
   });
 }
@@ -212,7 +212,7 @@ absl::StatusOr<Fenced> RowWriter::FinishTrial(TrialId trial, LeaseId lease, cons
       "  bits_per_byte = ?, eval_tokens = ?, eval_bytes = ?, eval_sha256 = ?, unique_tokens = ?,"
       "  train_loss_nats = ?, flops_exact_reported = ?, wall_seconds = ?, tokens_per_second = ?, mfu = ?,"
       "  peak_memory_bytes = ?, resumed_exact = ?, params_total_reported = ?, device = ?, precision = ?,"
-      "  code_version = ?, tokenizer_sha256 = ?"
+      "  code_version = ?, tokenizer_sha256 = ?, sample_text = ?"
       " WHERE id = ? AND current_lease_id = ? AND state = 'leased'";
   int changed = 0;
   ISOFLOP_RETURN_IF_ERROR(CatchSqlite(absl::StrCat("result of trial ", trial.value()), [&] {
@@ -222,7 +222,7 @@ absl::StatusOr<Fenced> RowWriter::FinishTrial(TrialId trial, LeaseId lease, cons
                << r.train_loss_nats << r.flops_exact << r.wall_seconds << r.tokens_per_second << r.mfu
                << r.peak_memory_bytes << r.resumed_exact << r.params_total << NullIfEmpty(r.device)
                << NullIfEmpty(r.precision) << NullIfEmpty(r.program) << NullIfEmpty(r.tokenizer_sha256)
-               << trial.value() << lease.value())
+               << NullIfEmpty(r.sample_text) << trial.value() << lease.value())
                   .Run();
   }));
   if (changed == 1) return Fenced::kTaken;

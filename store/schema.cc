@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "store/sqlite_status.h"
 #include "store/views.h"
@@ -241,8 +242,96 @@ DROP TABLE imported_observation;
 ALTER TABLE imported_observation_2 RENAME TO imported_observation;
 )sql";
 
+// Baselines have a role of their own, and a trial keeps a sample of its text. A
+// CHECK can only be changed with its table.
+constexpr char kVersion3Sql[] = R"sql(
+CREATE TABLE trial_3 (
+  id                      INTEGER PRIMARY KEY,
+  study_id                INTEGER NOT NULL REFERENCES study (id),
+  fingerprint             TEXT NOT NULL,
+  lineage                 TEXT NOT NULL,
+  spec                    TEXT NOT NULL,
+  role                    TEXT NOT NULL CHECK (role IN ('trunk', 'branch', 'single', 'baseline', 'imported')),
+  parent_trial_id         INTEGER REFERENCES trial (id),
+  branch_step             INTEGER,
+  seed                    INTEGER NOT NULL,
+  n_layer                 INTEGER,
+  d_model                 INTEGER,
+  params_embedding        INTEGER,
+  params_position         INTEGER,
+  params_head             INTEGER,
+  params_blocks           INTEGER,
+  tokens_planned          INTEGER NOT NULL,
+  budget_flops            REAL NOT NULL,
+  flops_6nd               REAL NOT NULL,
+  flops_exact             REAL,
+  flops_exact_causal      REAL,
+  flops_to_spend          REAL NOT NULL,
+  slots                   INTEGER NOT NULL,
+  memory_bytes_per_slot   REAL NOT NULL,
+  seconds_estimate        REAL NOT NULL,
+  state                   TEXT NOT NULL CHECK (state IN ('blocked', 'queued', 'leased', 'completed',
+                                                         'diverged', 'failed', 'cancelled')),
+  outcome                 TEXT NOT NULL,
+  outcome_detail          TEXT NOT NULL,
+  current_lease_id        INTEGER REFERENCES lease (id) DEFERRABLE INITIALLY DEFERRED,
+  cancel_wished           INTEGER NOT NULL,
+  attempts_used           INTEGER NOT NULL,
+  micro_batch_limit       INTEGER NOT NULL,
+  retry_counts            TEXT NOT NULL,
+  final_step              INTEGER,
+  tokens_trained          INTEGER,
+  final_loss_nats         REAL,
+  final_loss_se           REAL,
+  bits_per_byte           REAL,
+  eval_tokens             INTEGER,
+  eval_bytes              INTEGER,
+  eval_sha256             TEXT,
+  unique_tokens           INTEGER,
+  train_loss_nats         REAL,
+  flops_exact_reported    REAL,
+  wall_seconds            REAL,
+  tokens_per_second       REAL,
+  mfu                     REAL,
+  peak_memory_bytes       INTEGER,
+  resumed_exact           INTEGER,
+  params_total_reported   INTEGER,
+  device                  TEXT,
+  precision               TEXT,
+  code_version            TEXT,
+  tokenizer_sha256        TEXT,
+  started_at              TEXT,
+  finished_at             TEXT,
+  sample_text             TEXT,
+  CHECK ((state = 'leased') = (current_lease_id IS NOT NULL))
+) STRICT;
+INSERT INTO trial_3
+  (id, study_id, fingerprint, lineage, spec, role, parent_trial_id,
+   branch_step, seed, n_layer, d_model, params_embedding, params_position, params_head,
+   params_blocks, tokens_planned, budget_flops, flops_6nd, flops_exact, flops_exact_causal, flops_to_spend,
+   slots, memory_bytes_per_slot, seconds_estimate, state, outcome, outcome_detail, current_lease_id,
+   cancel_wished, attempts_used, micro_batch_limit, retry_counts, final_step, tokens_trained, final_loss_nats,
+   final_loss_se, bits_per_byte, eval_tokens, eval_bytes, eval_sha256, unique_tokens, train_loss_nats,
+   flops_exact_reported, wall_seconds, tokens_per_second, mfu, peak_memory_bytes, resumed_exact, params_total_reported,
+   device, precision, code_version, tokenizer_sha256, started_at, finished_at)
+SELECT
+   id, study_id, fingerprint, lineage, spec, role, parent_trial_id,
+   branch_step, seed, n_layer, d_model, params_embedding, params_position, params_head,
+   params_blocks, tokens_planned, budget_flops, flops_6nd, flops_exact, flops_exact_causal, flops_to_spend,
+   slots, memory_bytes_per_slot, seconds_estimate, state, outcome, outcome_detail, current_lease_id,
+   cancel_wished, attempts_used, micro_batch_limit, retry_counts, final_step, tokens_trained, final_loss_nats,
+   final_loss_se, bits_per_byte, eval_tokens, eval_bytes, eval_sha256, unique_tokens, train_loss_nats,
+   flops_exact_reported, wall_seconds, tokens_per_second, mfu, peak_memory_bytes, resumed_exact, params_total_reported,
+   device, precision, code_version, tokenizer_sha256, started_at, finished_at
+FROM trial ORDER BY id;
+DROP TABLE trial;
+ALTER TABLE trial_3 RENAME TO trial;
+CREATE INDEX trial_by_study ON trial (study_id, id);
+CREATE INDEX trial_by_fingerprint ON trial (fingerprint);
+)sql";
+
 // What brings a database of version i to i + 1.
-constexpr const char* kMigrations[] = {kVersion1Sql, kVersion2Sql};
+constexpr const char* kMigrations[] = {kVersion1Sql, kVersion2Sql, kVersion3Sql};
 static_assert(std::size(kMigrations) == kSchemaVersion);
 
 std::string RandomHex128() {
@@ -272,6 +361,13 @@ absl::Status CheckSchemaVersion(int version, const std::string& path) {
 
 absl::Status Migrate(SQLite::Database& db, int from_version) {
   return CatchSqlite("migrate", [&] {
+    // Foreign keys would follow a table that is made anew; they are checked before
+    // the commit. Settable outside a transaction only.
+    const bool enforced = db.execAndGet("PRAGMA foreign_keys").getInt() != 0;
+    db.exec("PRAGMA foreign_keys = OFF");
+    const absl::Cleanup restore = [&db, enforced] {
+      if (enforced) db.tryExec("PRAGMA foreign_keys = ON");
+    };
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
     // A view would keep a table that it names from being renamed.
     std::vector<std::string> views;
@@ -291,6 +387,9 @@ absl::Status Migrate(SQLite::Database& db, int from_version) {
         insert.exec();
         insert.reset();
       }
+    }
+    if (SQLite::Statement broken(db, "SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1"); broken.executeStep()) {
+      throw SQLite::Exception(absl::StrCat("table ", broken.getColumn(0).getString(), " names rows that are not there"));
     }
     db.exec(absl::StrCat("PRAGMA user_version = ", kSchemaVersion));
     transaction.commit();

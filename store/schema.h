@@ -16,7 +16,7 @@ class Database;
 namespace isoflop {
 
 // What this program writes and reads.
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 
 // PRAGMA user_version; 0: an empty file.
 absl::StatusOr<int> SchemaVersion(SQLite::Database& db);

@@ -103,7 +103,30 @@ SELECT
   wall_seconds, slot_seconds, tokens_per_second, mfu, peak_memory_bytes, worker, device, slots, code_version,
   dataset_sha256, tokenizer_sha256, eval_sha256, started_at, finished_at, source
 FROM trial_detail
-WHERE role <> 'trunk' AND state = 'completed' AND ifnull(final_loss_nats, bits_per_byte) IS NOT NULL;
+WHERE role NOT IN ('trunk', 'baseline') AND state = 'completed' AND ifnull(final_loss_nats, bits_per_byte) IS NOT NULL;
+
+-- n-gram models that were counted beside the law: never in a fit.
+CREATE VIEW baseline AS
+SELECT
+  detail.study                              AS study,
+  detail.trial_id                           AS trial_id,
+  detail.state                              AS state,
+  trial.spec ->> '$.model.order'            AS ngram_order,
+  trial.spec ->> '$.model.smoothing'        AS smoothing,
+  trial.spec ->> '$.model.add_k'            AS add_k,
+  detail.seed                               AS seed,
+  detail.tokens_planned                     AS tokens_planned,
+  detail.tokens_trained                     AS tokens_trained,
+  detail.final_loss_nats                    AS final_loss_nats,
+  detail.final_loss_se                      AS final_loss_se,
+  detail.bits_per_byte                      AS bits_per_byte,
+  detail.eval_tokens                        AS eval_tokens,
+  detail.eval_sha256                        AS eval_sha256,
+  detail.wall_seconds                       AS wall_seconds,
+  trial.sample_text                         AS sample_text
+FROM trial_detail AS detail
+JOIN trial ON trial.id = detail.trial_id
+WHERE detail.role = 'baseline';
 
 -- A point counts unless a later attempt went over the same steps again.
 CREATE VIEW curve AS

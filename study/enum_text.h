@@ -18,7 +18,15 @@ struct EnumValues;
 
 template <>
 struct EnumValues<Family> {
-  static std::vector<Family> All() { return {Family::kTransformer, Family::kLstm, Family::kCustom}; }
+  static std::vector<Family> All() {
+    return {Family::kTransformer, Family::kLstm, Family::kNgram, Family::kCustom};
+  }
+};
+template <>
+struct EnumValues<Smoothing> {
+  static std::vector<Smoothing> All() {
+    return {Smoothing::kAddK, Smoothing::kAbsoluteDiscount, Smoothing::kKneserNey};
+  }
 };
 template <>
 struct EnumValues<Norm> {

@@ -6,6 +6,7 @@ std::string ToString(Family family) {
   switch (family) {
     case Family::kTransformer: return "transformer";
     case Family::kLstm: return "lstm";
+    case Family::kNgram: return "ngram";
     case Family::kCustom: return "custom";
   }
   return "?";
@@ -42,6 +43,15 @@ std::string ToString(Init init) {
     case Init::kGpt2: return "gpt2";
     case Init::kNanochat: return "nanochat";
     case Init::kMup: return "mup";
+  }
+  return "?";
+}
+
+std::string ToString(Smoothing smoothing) {
+  switch (smoothing) {
+    case Smoothing::kAddK: return "add_k";
+    case Smoothing::kAbsoluteDiscount: return "absolute_discount";
+    case Smoothing::kKneserNey: return "kneser_ney";
   }
   return "?";
 }

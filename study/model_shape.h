@@ -10,11 +10,13 @@
 
 namespace isoflop {
 
-enum class Family { kTransformer, kLstm, kCustom };
+enum class Family { kTransformer, kLstm, kNgram, kCustom };
 enum class Norm { kRmsNorm, kLayerNorm };
 enum class Position { kRope, kLearned, kSinusoidal };
 enum class Activation { kGelu, kSwiglu, kRelu2 };
 enum class Init { kGpt2, kNanochat, kMup };
+// Of n-gram counts (docs/ngrams.md).
+enum class Smoothing { kAddK, kAbsoluteDiscount, kKneserNey };
 
 // The text forms are those of the YAML and of the trial's JSON: "transformer",
 // "rmsnorm", "rope", "gelu", "gpt2" and so on.
@@ -23,6 +25,7 @@ std::string ToString(Norm norm);
 std::string ToString(Position position);
 std::string ToString(Activation activation);
 std::string ToString(Init init);
+std::string ToString(Smoothing smoothing);  // "add_k", "absolute_discount", "kneser_ney"
 
 // A scalar of `options:`, handed to a custom trainer as it stands.
 using OptionValue = std::variant<bool, int64_t, double, std::string>;
@@ -39,6 +42,9 @@ struct ParamCounts {
   int64_t non_embedding() const { return blocks; }
   friend bool operator==(const ParamCounts&, const ParamCounts&) = default;
 };
+
+// Of n-gram models: beyond it counts are too thin to say anything of text.
+inline constexpr int64_t kMostNgramOrder = 5;
 
 struct ModelShape {
   Family family = Family::kTransformer;
@@ -57,6 +63,12 @@ struct ModelShape {
   double dropout = 0;
   // mup only: the width whose learning rate and logits are the reference.
   int64_t mup_base_width = 0;
+
+  // Family kNgram only: a baseline, counted and not trained; it has no parameters
+  // in the sense of a law.
+  int64_t ngram_order = 0;  // 1 to 5
+  Smoothing ngram_smoothing = Smoothing::kKneserNey;
+  double ngram_add_k = 0;  // add_k only: added to each count
 
   // Family kCustom only: the counts that the study states (`started` must
   // confirm their total), the ladder's id and its options.

@@ -13,6 +13,7 @@ int64_t MatricesOfBlock(const ModelShape& shape) {
     }
     case Family::kLstm:
       return 4 * (d * d + d * d);  // four gates, from the input and from the state
+    case Family::kNgram:
     case Family::kCustom:
       return 0;
   }
@@ -66,6 +67,7 @@ std::optional<FlopsConvention> ParseFlopsConvention(absl::string_view text) {
 
 ParamCounts CountParams(const ModelShape& shape, int64_t sequence_length) {
   if (shape.family == Family::kCustom) return shape.custom_counts;
+  if (shape.family == Family::kNgram) return ParamCounts{};
   const int64_t d = shape.d_model;
   ParamCounts counts;
   counts.embedding = shape.vocab_size * d;
@@ -93,7 +95,8 @@ int64_t ParamsUnder(CountConvention convention, const ParamCounts& counts) {
 }
 
 int64_t ParamsUnder(CountConvention convention, const ParamCounts& counts, const ModelShape& shape) {
-  if (convention == CountConvention::kNonEmbeddingPlusHead && counts.head == 0 && shape.family != Family::kCustom) {
+  if (convention == CountConvention::kNonEmbeddingPlusHead && counts.head == 0 && shape.family != Family::kCustom &&
+      shape.family != Family::kNgram) {
     return counts.blocks + shape.vocab_size * shape.d_model;
   }
   return ParamsUnder(convention, counts);
@@ -101,6 +104,7 @@ int64_t ParamsUnder(CountConvention convention, const ParamCounts& counts, const
 
 FlopsPerToken CountFlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
   FlopsPerToken flops;
+  if (shape.family == Family::kNgram) return flops;
   if (shape.family == Family::kCustom) {
     // Its architecture is not known: 6 for each parameter that multiplies.
     const auto multiplying = ParamsUnder(CountConvention::kNonEmbeddingPlusHead, shape.custom_counts);

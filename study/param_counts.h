@@ -24,7 +24,8 @@ std::optional<CountConvention> ParseCountConvention(absl::string_view text);
 std::optional<FlopsConvention> ParseFlopsConvention(absl::string_view text);
 
 // The parameters of `shape` with positions for `sequence_length` tokens.
-// Precondition: the shape is possible (heads divide d_model, all sizes > 0).
+// Precondition: the shape is possible (heads divide d_model, all sizes > 0). An
+// n-gram model has none, and costs no FLOPs: it is counted.
 ParamCounts CountParams(const ModelShape& shape, int64_t sequence_length);
 
 // N under `convention`. A tied head still multiplies: non_embedding_plus_head

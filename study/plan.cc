@@ -7,6 +7,7 @@ std::string ToString(TrialRole role) {
     case TrialRole::kTrunk: return "trunk";
     case TrialRole::kBranch: return "branch";
     case TrialRole::kSingle: return "single";
+    case TrialRole::kBaseline: return "baseline";
   }
   return "?";
 }

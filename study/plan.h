@@ -13,8 +13,11 @@
 
 namespace isoflop {
 
-enum class TrialRole { kTrunk, kBranch, kSingle };
-std::string ToString(TrialRole role);  // "trunk", "branch", "single"
+// A baseline is no observation: it is on the report and never in a fit.
+enum class TrialRole { kTrunk, kBranch, kSingle, kBaseline };
+// Does a law see its loss?
+inline bool IsObservation(TrialRole role) { return role == TrialRole::kBranch || role == TrialRole::kSingle; }
+std::string ToString(TrialRole role);  // "trunk", "branch", "single", "baseline"
 
 struct PlannedTrial {
   TrialSpec spec;
@@ -52,12 +55,13 @@ struct Plan {
   std::vector<int64_t> seeds;
   std::string slot_kind;  // "gpu", "cpu", "any"
   int slots_available = 1;  // that the makespan is told for
-  std::vector<PlannedTrial> trials;  // trunks by shape, then cells by budget, size, seed
+  std::vector<PlannedTrial> trials;  // trunks by shape, then cells by budget, size, seed, then baselines
   std::vector<LeftOutCell> left_out;
   std::vector<std::string> warnings;
-  int observations = 0;  // trials that are not trunks
+  int observations = 0;  // trials that are neither trunks nor baselines
   int cells = 0;
   int trunks = 0;
+  int baselines = 0;
   int known = 0;
   double flops_to_spend = 0;
   double flops_without_trunks = 0;  // what the same cells cost as singles

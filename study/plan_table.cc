@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "study/format.h"
+#include "study/shape_text.h"
 
 namespace isoflop {
 namespace {
@@ -88,6 +89,23 @@ std::string Conventions(const Plan& plan) {
   return absl::StrCat("N = ", count, ", C = ", plan.flops == FlopsConvention::k6nd ? "6ND" : "exact");
 }
 
+// "baselines  5  1-5-gram ... D": they have no N and cost no FLOPs.
+Row BaselineRow(const std::vector<const PlannedTrial*>& baselines, bool with_time) {
+  std::set<double> orders;
+  std::set<double> tokens;
+  double seconds = 0;
+  for (const PlannedTrial* trial : baselines) {
+    orders.insert(static_cast<double>(trial->spec.model.ngram_order));
+    tokens.insert(static_cast<double>(trial->spec.tokens_planned()));
+    seconds += trial->seconds_estimate;
+  }
+  Row row{"baselines", absl::StrCat(orders.size()),
+          absl::StrCat(Span(orders, [](double order) { return absl::StrCat(order); }), "-gram"), Span(tokens, FormatTokens), "",
+          Plural(static_cast<int64_t>(baselines.size()), "baseline")};
+  if (with_time) row.push_back(FormatSeconds(seconds));
+  return row;
+}
+
 // Rows by budget where cells share budgets, else by size.
 std::vector<Row> Rows(const Plan& plan, bool with_time) {
   const double slots = std::max(1, plan.slots_available);
@@ -96,8 +114,11 @@ std::vector<Row> Rows(const Plan& plan, bool with_time) {
   std::map<double, Group> by_size;
   Group trunks;
   int trunk_count = 0;
+  std::vector<const PlannedTrial*> baselines;
   for (const PlannedTrial& trial : plan.trials) {
-    if (trial.role == TrialRole::kTrunk) {
+    if (trial.role == TrialRole::kBaseline) {
+      baselines.push_back(&trial);
+    } else if (trial.role == TrialRole::kTrunk) {
       ++trunk_count;
       trunks.params.insert(ParamsOf(plan, trial));
       trunks.slot_seconds += trial.seconds_estimate;
@@ -124,6 +145,7 @@ std::vector<Row> Rows(const Plan& plan, bool with_time) {
     if (with_time) row.push_back(time(trunks.slot_seconds));
     rows.push_back(std::move(row));
   }
+  if (!baselines.empty()) rows.push_back(BaselineRow(baselines, with_time));
   if (with_time) rows.front().push_back("~time");
   return rows;
 }
@@ -145,6 +167,7 @@ std::string Totals(const Plan& plan) {
   std::string text = absl::StrCat(Plural(plan.observations, "observation"), " (", Plural(plan.cells, "cell"), ", ",
                                   plan.seeds.size() == 1 ? "seed " : "seeds ", absl::StrJoin(plan.seeds, " "), ")");
   if (plan.trunks > 0) absl::StrAppend(&text, ", ", Plural(plan.trunks, "trunk"));
+  if (plan.baselines > 0) absl::StrAppend(&text, ", ", Plural(plan.baselines, "baseline"));
   absl::StrAppend(&text, ", ", plan.known, " known already  ", FormatFlops(plan.flops_to_spend), " FLOPs");
   if (plan.trunks > 0) absl::StrAppend(&text, " (", FormatFlops(plan.flops_without_trunks), " without trunks)");
   const std::string slots = absl::StrCat(plan.slots_available, " ", plan.slot_kind == "any" ? "" : plan.slot_kind + " ",
@@ -155,6 +178,8 @@ std::string Totals(const Plan& plan) {
 
 std::string ShapeText(const ModelShape& shape) {
   if (shape.family == Family::kCustom) return shape.custom_id;
+  if (shape.family == Family::kNgram) return NgramText(shape);
+  if (shape.family == Family::kLstm) return absl::StrCat(shape.d_model, "x", shape.n_layer);
   return absl::StrCat(shape.d_model, "x", shape.n_layer, "x", shape.n_head);
 }
 

@@ -58,6 +58,7 @@ class Planner {
     ResolveWarmup();
     ChooseSeeds();
     MakeTrials();
+    MakeBaselines();
     Price();
     CheckSlotsAndMemory();
     ISOFLOP_RETURN_IF_ERROR(errors_.ToStatus());
@@ -298,7 +299,7 @@ class Planner {
   }
 
   size_t AddTrial(TrialSpec trial, TrialRole role, double budget_flops, std::optional<size_t> parent) {
-    trial.eval_every_steps = EvalEverySteps(trial);
+    if (role != TrialRole::kBaseline) trial.eval_every_steps = EvalEverySteps(trial);
     PlannedTrial planned;
     planned.text = TrialText(trial);
     planned.fingerprint = Fingerprint(trial);
@@ -354,6 +355,55 @@ class Planner {
     }
   }
 
+  // An n-gram model counts whole windows of the training order, as many as its
+  // tokens ask for, and sees them once: a batch of one window a step.
+  void MakeBaselines() {
+    const int64_t length = spec_.model.sequence_length;
+    const int64_t windows = facts_.unique_tokens > 0 ? (facts_.unique_tokens - 1) / length : 0;
+    for (const BaselineSpec& baseline : spec_.baselines) {
+      std::vector<double> tokens = baseline.tokens;
+      if (tokens.empty()) tokens.push_back(static_cast<double>(windows * length));
+      for (const double wanted : tokens) {
+        const auto steps = std::max<int64_t>(1, std::llround(std::min(wanted / static_cast<double>(length), kMaxSteps)));
+        if (steps > windows) {
+          RefuseBaseline(wanted);
+          continue;
+        }
+        for (const Smoothing smoothing : baseline.smoothings) {
+          for (const int64_t order : baseline.orders) AddBaseline(baseline, smoothing, order, steps);
+        }
+      }
+    }
+  }
+
+  void RefuseBaseline(double wanted) {
+    const std::string needs = absl::StrCat("a baseline needs ", FormatTokens(wanted), " tokens, the data hold ",
+                                           FormatTokens(static_cast<double>(facts_.unique_tokens)));
+    if (spec_.data.if_short == IfShort::kError) {
+      errors_.AddAt("baselines", needs, "tokens: all, or data.if_short: drop");
+    } else {
+      plan_.warnings.push_back(needs + ": left out");
+    }
+  }
+
+  void AddBaseline(const BaselineSpec& baseline, Smoothing smoothing, int64_t order, int64_t steps) {
+    TrialSpec trial;
+    trial.model.family = Family::kNgram;
+    trial.model.vocab_size = vocab_size_;
+    trial.model.ngram_order = order;
+    trial.model.ngram_smoothing = smoothing;
+    if (smoothing == Smoothing::kAddK) trial.model.ngram_add_k = baseline.add_k;
+    trial.sequence_length = spec_.model.sequence_length;
+    trial.batch_sequences = 1;
+    trial.steps = steps;
+    trial.schedule.kind = ScheduleKind::kConstant;
+    trial.data = TrialData{facts_.dataset_sha256, facts_.eval_sha256, facts_.unique_tokens, false};
+    trial.eval_sequence_length =
+        spec_.evaluation.sequence_length > 0 ? spec_.evaluation.sequence_length : spec_.model.sequence_length;
+    trial.seed = spec_.seeds.front();
+    AddTrial(std::move(trial), TrialRole::kBaseline, 0, std::nullopt);
+  }
+
   size_t AddTrunk(const std::vector<const Cell*>& group, int64_t seed) {
     const Cell& longest = **std::max_element(
         group.begin(), group.end(), [](const Cell* a, const Cell* b) { return a->branch_step() < b->branch_step(); });
@@ -388,7 +438,7 @@ class Planner {
       trial.memory_bytes_per_slot =
           MemoryBytesPerSlot(trial.spec.model, trial.spec.sequence_length, trial.spec.precision);
       plan_.flops_to_spend += trial.flops_to_spend;
-      if (trial.role != TrialRole::kTrunk && !trial.known) plan_.flops_without_trunks += convention * tokens;
+      if (IsObservation(trial.role) && !trial.known) plan_.flops_without_trunks += convention * tokens;
       plan_.slot_seconds += trial.seconds_estimate;
     }
   }
@@ -467,7 +517,7 @@ class Planner {
     plan_.slots_available = facts_.slots;
     plan_.cells = static_cast<int>(cells_.size());
     for (const PlannedTrial& trial : plan_.trials) {
-      ++(trial.role == TrialRole::kTrunk ? plan_.trunks : plan_.observations);
+      ++(trial.role == TrialRole::kTrunk ? plan_.trunks : trial.role == TrialRole::kBaseline ? plan_.baselines : plan_.observations);
       if (trial.known) ++plan_.known;
     }
     plan_.seconds_makespan = Makespan(plan_.trials, facts_.slots);

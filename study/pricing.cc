@@ -15,7 +15,15 @@ bool SameSpeed(const ModelShape& a, const ModelShape& b) {
          a.vocab_size == b.vocab_size && a.activation == b.activation;
 }
 
+// Of an n-gram model, whatever the device: it counts on one core, and beyond this
+// memory on the disk.
+constexpr double kNgramTokensPerSecond = 1e6;
+constexpr double kMostNgramBytes = 2e9;
+
 double TokensPerSecond(const TrialSpec& spec, const PlanFacts& facts) {
+  if (spec.model.family == Family::kNgram) {
+    return facts.slot_flops_per_second > 0 || !facts.speeds.empty() ? kNgramTokensPerSecond : 0;
+  }
   for (const MeasuredSpeed& speed : facts.speeds) {
     if (speed.sequence_length == spec.sequence_length && SameSpeed(speed.shape, spec.model)) {
       return speed.tokens_per_second;
@@ -39,6 +47,7 @@ int StatedSlots(const SlotsPerTrial& rule, const ParamCounts& params) {
 }  // namespace
 
 double MemoryBytesPerSlot(const ModelShape& shape, int64_t sequence_length, Precision precision) {
+  if (shape.family == Family::kNgram) return kMostNgramBytes;
   const auto params = static_cast<double>(CountParams(shape, sequence_length).total());
   double bytes = 16 * params;  // weights, gradients, two moments, fp32 each
   if (precision == Precision::kBf16) bytes += 2 * params;
@@ -75,6 +84,7 @@ void AssignSlots(const StudySpec& spec, const PlanFacts& facts, std::vector<Plan
   const int available = std::max(1, facts.slots);
   const double quarter = all_seconds / available / 4;
   for (PlannedTrial& trial : *trials) {
+    if (trial.role == TrialRole::kBaseline) continue;  // one
     if (!rule.is_auto) {
       trial.slots = StatedSlots(rule, trial.params);
       continue;

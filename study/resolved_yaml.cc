@@ -125,6 +125,23 @@ std::string Model(const ModelSpec& model) {
   return text;
 }
 
+std::string Baselines(const std::vector<BaselineSpec>& baselines) {
+  if (baselines.empty()) return "";
+  std::string text = "baselines:\n";
+  for (const BaselineSpec& baseline : baselines) {
+    std::vector<std::string> smoothings;
+    bool adds = false;
+    for (const Smoothing smoothing : baseline.smoothings) {
+      smoothings.push_back(ToString(smoothing));
+      adds = adds || smoothing == Smoothing::kAddK;
+    }
+    absl::StrAppend(&text, "  - {family: ngram, orders: [", absl::StrJoin(baseline.orders, ", "), "], smoothing: [",
+                    absl::StrJoin(smoothings, ", "), "]", adds ? absl::StrCat(", k: ", ExactNumber(baseline.add_k)) : "",
+                    ", tokens: ", baseline.tokens.empty() ? "all" : Numbers(baseline.tokens), "}\n");
+  }
+  return text;
+}
+
 std::string Point(const GridPoint& point, Family family) {
   std::string size;
   if (point.params) size = absl::StrCat("params: ", ExactNumber(*point.params));
@@ -281,7 +298,7 @@ std::string ResolvedYaml(const StudySpec& spec) {
   absl::StrAppend(&text, "  eval: {share: ", ExactNumber(data.eval.share), ", max_tokens: ", data.eval.max_tokens,
                   ", by: ", ToString(data.eval.by), ", seed: ", data.eval.seed);
   absl::StrAppend(&text, "}\n  if_short: ", ToString(data.if_short), "\n");
-  absl::StrAppend(&text, Model(spec.model), Grid(spec.grid, spec.model.family), "seeds: [", absl::StrJoin(spec.seeds, ", "), "]\n");
+  absl::StrAppend(&text, Model(spec.model), Baselines(spec.baselines), Grid(spec.grid, spec.model.family), "seeds: [", absl::StrJoin(spec.seeds, ", "), "]\n");
   if (spec.replicates.cells > 0) {
     absl::StrAppend(&text, "replicates: {cells: ", spec.replicates.cells, ", seeds: ", spec.replicates.seeds, "}\n");
   }

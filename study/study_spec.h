@@ -99,6 +99,17 @@ struct ModelSpec {
   std::optional<int64_t> vocab_size;  // nullopt: the data's
 };
 
+// --- baselines --------------------------------------------------------------
+
+// n-gram models that stand beside the law on the report and are never part of a
+// fit: every order with every smoothing on every number of tokens.
+struct BaselineSpec {
+  std::vector<int64_t> orders;        // 1 to kMostNgramOrder
+  std::vector<Smoothing> smoothings = {Smoothing::kKneserNey};
+  double add_k = 1;                   // for Smoothing::kAddK
+  std::vector<double> tokens;         // empty: all unique training tokens
+};
+
 // --- grid -------------------------------------------------------------------
 
 enum class GridKind { kIsoflop, kProduct, kList };
@@ -281,6 +292,7 @@ struct StudySpec {
   std::string description;
   DataSpec data;
   ModelSpec model;
+  std::vector<BaselineSpec> baselines;
   GridSpec grid;
   std::vector<int64_t> seeds = {1};
   Replicates replicates;

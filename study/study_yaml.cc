@@ -117,7 +117,7 @@ absl::StatusOr<StudySpec> ParseStudyYaml(const std::string& text, const std::str
   ReadHead(root, &spec);
   ReadDataSection(root, &spec.data);
   ReadModelSection(root, &spec.model);
-  root.Later("baselines", "n-gram baselines come");
+  ReadBaselinesSection(root, &spec.baselines);
   ReadGridSection(root, &spec);
   ReadSeedsSections(root, &spec);
   ReadScheduleSection(root, &spec.schedule);

@@ -59,6 +59,7 @@ struct EnumValues<LossUnit> {
 // context's errors.
 void ReadDataSection(YamlReader& root, DataSpec* data);
 void ReadModelSection(YamlReader& root, ModelSpec* model);  // study_yaml_model.cc
+void ReadBaselinesSection(YamlReader& root, std::vector<BaselineSpec>* baselines);  // study_yaml_baselines.cc
 void ReadTrainerSection(YamlReader& root, StudySpec* spec);
 void ReadGridSection(YamlReader& root, StudySpec* spec);    // study_yaml_grid.cc
 void ReadSeedsSections(YamlReader& root, StudySpec* spec);

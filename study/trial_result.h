@@ -32,6 +32,7 @@ struct TrialResult {
   std::string precision{};
   std::string program{};
   std::string tokenizer_sha256{};
+  std::string sample_text{};  // that the trained model wrote; empty: none
 };
 
 }  // namespace isoflop

@@ -82,6 +82,14 @@ json ModelToJson(const ModelShape& model) {
             {"params_position", model.custom_counts.position},
             {"vocab_size", model.vocab_size}};
   }
+  if (model.family == Family::kNgram) {
+    json object = {{"family", ToString(model.family)},
+                   {"order", model.ngram_order},
+                   {"smoothing", ToString(model.ngram_smoothing)},
+                   {"vocab_size", model.vocab_size}};
+    if (model.ngram_smoothing == Smoothing::kAddK) object["add_k"] = model.ngram_add_k;
+    return object;
+  }
   if (model.family == Family::kLstm) {
     return {{"d_model", model.d_model},     {"dropout", model.dropout},     {"family", ToString(model.family)},
             {"n_layer", model.n_layer},     {"tied_head", model.tied_head}, {"vocab_size", model.vocab_size}};
@@ -304,11 +312,20 @@ absl::Status ReadLstmModel(ObjectReader& reader, ModelShape* model) {
   return reader.Finish();
 }
 
+absl::Status ReadNgramModel(ObjectReader& reader, ModelShape* model) {
+  model->ngram_order = reader.Int("order", 1, kMostNgramOrder);
+  model->ngram_smoothing = reader.Enum<Smoothing>("smoothing");
+  if (model->ngram_smoothing == Smoothing::kAddK) model->ngram_add_k = reader.Double("add_k", 1e-9, 1e9);
+  model->vocab_size = reader.Int("vocab_size", 2, 1 << 24);
+  return reader.Finish();
+}
+
 absl::Status ReadModel(const json& value, ModelShape* model) {
   ObjectReader reader(value, "model");
   model->family = reader.Enum<Family>("family");
   if (model->family == Family::kCustom) return ReadCustomModel(reader, model);
   if (model->family == Family::kLstm) return ReadLstmModel(reader, model);
+  if (model->family == Family::kNgram) return ReadNgramModel(reader, model);
   model->activation = reader.Enum<Activation>("activation");
   model->bias = reader.Bool("bias");
   model->d_ff = reader.Int("d_ff", 1, 1 << 24);

@@ -39,7 +39,7 @@ THIRD_PARTY = {
     "Eigen/": {"analysis", "analysis/report"},
     "ceres/": {"analysis"},
     "yaml-cpp/": {"study"},
-    "CLI/": {"tools"},
+    "CLI/": {"tools", "worker/trainer"},
     "spdlog/": {"coordinator", "worker/agent", "tools"},
     "sentencepiece": {"corpus"},
 }

@@ -95,6 +95,21 @@ TEST(SchemaTest, AStoredVersion1BecomesTodaysWithACopyBeside) {
   EXPECT_EQ((*store)->FindNextIds()->lease, LeaseId(8));
 }
 
+// Version 3 makes the trial table anew, with rows that others refer to.
+TEST(SchemaTest, AMigratedStoreKeepsEveryReferenceAndEnforcesThem) {
+  const TemporaryFolder folder;
+  const std::string db = folder.File("isoflop.db");
+  MakeStored("stored_v1.sql", db);
+  ASSERT_TRUE(StoreWriter::Open(db).ok());
+  SQLite::Database connection(db, SQLite::OPEN_READWRITE);
+  EXPECT_FALSE(SQLite::Statement(connection, "PRAGMA foreign_key_check").executeStep());
+  connection.exec("PRAGMA foreign_keys = ON");
+  EXPECT_THROW(connection.exec("INSERT INTO lease (trial_id, attempt, worker, host, start_step, granted_at) VALUES (999, 1, '', '', 0, '')"),
+               SQLite::Exception);
+  EXPECT_THROW(connection.exec("UPDATE trial SET role = 'rival'"), SQLite::Exception);
+  connection.exec("UPDATE trial SET role = 'baseline' WHERE id = 1");
+}
+
 TEST(SchemaTest, AMigratedStoreHasTheSchemaOfANewOne) {
   const TemporaryFolder folder;
   const std::string old_db = folder.File("old.db"), new_db = folder.File("new.db");

@@ -280,6 +280,54 @@ TEST(PlannerTest, AListsShapesOfAnLstmHaveNoHeads) {
   EXPECT_EQ(plan.trials[0].spec.model.n_layer, 2);
 }
 
+TEST(PlannerTest, BaselinesStandBehindTheCellsAndCostNoFlops) {
+  const Plan without = MustPlan(kQuickstart, SmallWorld());
+  const Plan plan = MustPlan(kQuickstart, SmallWorld(),
+                             {"baselines=[{family: ngram, orders: [1, 2, 3], smoothing: [kneser_ney, add_k], k: 0.5, "
+                              "tokens: [64K, 1M]}, {family: ngram, orders: [5]}]"});
+  EXPECT_EQ(plan.baselines, 13);
+  EXPECT_EQ(plan.observations, without.observations);
+  EXPECT_EQ(plan.flops_to_spend, without.flops_to_spend);
+  EXPECT_EQ(plan.flops_without_trunks, without.flops_without_trunks);
+  ASSERT_EQ(plan.trials.size(), without.trials.size() + 13);
+  std::set<std::string> fingerprints;
+  for (size_t i = 0; i < plan.trials.size(); ++i) {
+    const PlannedTrial& trial = plan.trials[i];
+    if (i < without.trials.size()) {
+      EXPECT_EQ(trial.text, without.trials[i].text);
+      continue;
+    }
+    EXPECT_EQ(trial.role, TrialRole::kBaseline);
+    EXPECT_EQ(trial.params, ParamCounts{});
+    EXPECT_EQ(trial.flops_exact, 0);
+    EXPECT_EQ(trial.slots, 1);
+    const absl::StatusOr<TrialSpec> read = ParseTrialText(trial.text);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(*read, trial.spec);
+    EXPECT_TRUE(fingerprints.insert(trial.fingerprint).second);
+  }
+  // Whole windows of 64: 1,000, and all but the last token of the rest.
+  EXPECT_EQ(plan.trials[without.trials.size()].spec.tokens_planned(), 64'000);
+  const TrialSpec& all = plan.trials.back().spec;
+  EXPECT_EQ(all.tokens_planned(), (SmallWorld().unique_tokens - 1) / 64 * 64);
+  EXPECT_EQ(all.model.ngram_order, 5);
+
+  const Plan again = MustPlan(plan.resolved_yaml, SmallWorld());
+  ASSERT_EQ(again.trials.size(), plan.trials.size());
+  for (size_t i = 0; i < plan.trials.size(); ++i) EXPECT_EQ(again.trials[i].fingerprint, plan.trials[i].fingerprint);
+}
+
+TEST(PlannerTest, ABaselineShortOfDataIsRefusedOrLeftOutByName) {
+  const std::vector<std::string> wanted = {"baselines=[{family: ngram, orders: [2], tokens: 1B}]"};
+  EXPECT_TRUE(HasWarning(MustPlan(kQuickstart, SmallWorld(), wanted), "a baseline needs 1.00B tokens"));
+  std::vector<std::string> strict = wanted;
+  strict.push_back("data.if_short=error");
+  strict.push_back("grid.budgets=[5e10]");
+  const absl::StatusOr<Plan> plan = TryPlan(kQuickstart, SmallWorld(), strict);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_NE(std::string(plan.status().message()).find("a baseline needs 1.00B tokens"), std::string::npos) << plan.status();
+}
+
 TEST(PlannerTest, ExactFlopsPriceAttentionToo) {
   const Plan plan = MustPlan(kQuickstart, SmallWorld(), {"grid.flops=exact", "schedule.trunks=none"});
   for (const PlannedTrial& trial : plan.trials) {

@@ -122,7 +122,6 @@ TEST(StudyYamlErrorsTest, ErrorsComeInTheOrderOfTheText) {
 // What a later release brings is refused by name, with a cure.
 TEST(StudyYamlErrorsTest, LaterFeaturesAreRefusedByName) {
   const std::pair<std::string, std::string> cases[] = {
-      {"baselines: [{family: ngram, orders: [1, 2]}]", "'baselines': n-gram baselines come in a later release"},
       {"resources: {slots_per_gpu: 2}", "several trials on one GPU come in a later release"},
       {"limits: {wall: 12h}", "wall limit comes in a later release"},
       {"retry: {diverged: 1}", "new trials for diverged ones come in a later release"},
@@ -136,6 +135,27 @@ TEST(StudyYamlErrorsTest, LaterFeaturesAreRefusedByName) {
                 .find("training a tokenizer comes in a later release"),
             std::string::npos);
   EXPECT_NE(Error(With("3e-3", "{law: web}")).find("another study's law comes in a later release"), std::string::npos);
+}
+
+TEST(StudyYamlErrorsTest, WrongBaselinesAreRefused) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"baselines: [{family: ngram, orders: [1, 6]}]", "'6' is not within [1, 5]"},
+      {"baselines: [{family: ngram, orders: [0]}]", "'0' is not within [1, 5]"},
+      {"baselines: [{family: ngram, orders: [2, 2]}]", "order 2 twice"},
+      {"baselines: [{family: ngram}]", "orders"},
+      {"baselines: [{orders: [1]}]", "family"},
+      {"baselines: [{family: lstm, orders: [1]}]", "unknown value 'lstm'"},
+      {"baselines: [{family: ngram, orders: [1], smoothing: kneser}]", "unknown value 'kneser'"},
+      {"baselines: [{family: ngram, orders: [1], k: 0.5}]", "belongs to smoothing: add_k"},
+      {"baselines: [{family: ngram, orders: [1], smoothing: add_k, k: 0}]", "'0' is not within"},
+      {"baselines: [{family: ngram, orders: [1], tokens: few}]", "'few' is not a number of tokens"},
+      {"baselines: [{family: ngram, order: [1], orders: [1]}]", "unknown key 'order', did you mean 'orders'?"},
+  };
+  for (const auto& [line, message] : cases) {
+    const std::string error = Error(std::string(kGood) + line + "\n");
+    EXPECT_NE(error.find(message), std::string::npos) << error;
+    EXPECT_NE(error.find("\ncure: "), std::string::npos) << error;
+  }
 }
 
 // An LSTM has no heads, norms or positions.

@@ -189,6 +189,7 @@ FinalEvent ReadFinal(Fields& in) {
   out.mfu = in.MaybeNumber("mfu");
   out.peak_memory_bytes = in.MaybeCount("peak_memory_bytes");
   out.resumed_exact = in.MaybeBool("resumed_exact");
+  out.sample_text = in.Text("sample_text");
   return out;
 }
 

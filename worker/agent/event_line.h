@@ -68,6 +68,7 @@ struct FinalEvent {
   std::optional<double> mfu{};
   std::optional<int64_t> peak_memory_bytes{};
   std::optional<bool> resumed_exact{};
+  std::string sample_text{};  // that the trained model wrote; empty: none
 };
 
 struct ErrorEvent {

@@ -81,6 +81,7 @@ wire::FinalObservation ToWire(const FinalEvent& in, const std::optional<StartedE
   SetIf(in.mfu, [&](double v) { out.set_mfu(v); });
   SetIf(in.peak_memory_bytes, [&](int64_t v) { out.set_peak_memory_bytes(v); });
   SetIf(in.resumed_exact, [&](bool v) { out.set_resumed_exact(v); });
+  out.set_sample_text(in.sample_text);
   if (started) {
     out.set_params_total(started->params_total);
     out.set_device(started->device);

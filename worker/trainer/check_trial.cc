@@ -16,8 +16,15 @@ absl::Status Wrong(const Parts&... parts) {
 absl::Status CheckModel(const TrialSpec& trial) {
   const ModelShape& model = trial.model;
   if (model.family == Family::kCustom) {
-    return Wrong("model.family ", ToString(model.family), ": this trainer has transformer and lstm\n"
+    return Wrong("model.family ", ToString(model.family), ": this trainer has transformer, lstm and ngram\n"
                  "cure: name a program of your own with trainer: {command: ...}");
+  }
+  if (model.family == Family::kNgram) {
+    if (model.ngram_order < 1 || model.ngram_order > kMostNgramOrder || model.vocab_size < 2) {
+      return Wrong("model: order ", model.ngram_order, ", vocab_size ", model.vocab_size, ": orders are 1 to ",
+                   kMostNgramOrder, "\ncure: mend the baseline");
+    }
+    return absl::OkStatus();
   }
   if (model.dropout < 0 || model.dropout >= 1) {
     return Wrong("model.dropout ", model.dropout, ": must lie in [0, 1)\ncure: 0 is usual for one pass over the data");
@@ -53,6 +60,9 @@ absl::Status CheckTrial(const TrialSpec& trial, const Dataset& dataset, int worl
   if (trial.sequence_length <= 0 || trial.batch_sequences <= 0 || trial.steps <= 0 || trial.eval_sequence_length <= 0) {
     return Wrong("sequence_length ", trial.sequence_length, ", batch_sequences ", trial.batch_sequences, ", steps ",
                  trial.steps, ", eval.sequence_length ", trial.eval_sequence_length, ": each is 1 or more");
+  }
+  if (trial.model.family == Family::kNgram && world_size != 1) {
+    return Wrong("an n-gram model is counted by one rank, not ", world_size, "\ncure: one slot");
   }
   if (trial.batch_sequences % world_size != 0) {
     return Wrong("batch_sequences ", trial.batch_sequences, " is not a multiple of the ", world_size,

@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -30,21 +32,28 @@ using Json = nlohmann::ordered_json;
 constexpr char kModelFile[] = "model.safetensors";
 constexpr char kOptimizerFile[] = "optimizer.safetensors";
 constexpr char kStateFile[] = "state.json";
+constexpr char kNgramFile[] = "ngram.bin";
 constexpr char kManifestFile[] = "manifest.json";
-constexpr const char* kListedFiles[] = {kModelFile, kOptimizerFile, kStateFile};
+// What a manifest may list: a trial's checkpoint, a model alone, a counted model.
+const std::vector<std::vector<std::string>>& ListedFiles() {
+  static const auto* const kSets = new std::vector<std::vector<std::string>>{
+      {kModelFile, kOptimizerFile, kStateFile}, {kModelFile, kStateFile}, {kNgramFile, kStateFile}};
+  return *kSets;
+}
 
 struct FileFacts {
+  std::string name;
   int64_t bytes = 0;
   std::string sha256;
 };
 
-std::string ManifestText(const std::vector<FileFacts>& facts) {
+std::string ManifestText(const std::vector<FileFacts>& facts, int format) {
   Json files = Json::object();
-  for (size_t i = 0; i < facts.size(); ++i) {
-    files[kListedFiles[i]] = {{"bytes", facts[i].bytes}, {"sha256", facts[i].sha256}};
-  }
-  return Json{{"format", kCheckpointFormat}, {"files", files}}.dump(1) + "\n";
+  for (const FileFacts& file : facts) files[file.name] = {{"bytes", file.bytes}, {"sha256", file.sha256}};
+  return Json{{"format", format}, {"files", files}}.dump(1) + "\n";
 }
+
+bool IsReadable(int format) { return format >= 1 && format <= kCheckpointFormat; }
 
 // A file in the making, hashed on its way.
 class HashedFile {
@@ -142,7 +151,11 @@ std::string StateText(const CheckpointState& state) {
               {"device", state.device},
               {"torch_version", state.torch_version},
               {"code_version", state.code_version},
-              {"dataset_sha256", state.dataset_sha256}}
+              {"dataset_sha256", state.dataset_sha256},
+              {"trial", state.trial_text},
+              {"tokenizer_id", state.tokenizer_id},
+              {"tokenizer_sha256", state.tokenizer_sha256},
+              {"eot_id", state.eot_id.has_value() ? Json(*state.eot_id) : Json(nullptr)}}
              .dump(1) +
          "\n";
 }
@@ -150,8 +163,9 @@ std::string StateText(const CheckpointState& state) {
 absl::StatusOr<CheckpointState> ParseState(const std::string& text) {
   try {
     const Json json = Json::parse(text);
-    if (json.at("format").get<int>() != kCheckpointFormat) {
-      return absl::DataLossError(absl::StrCat("format ", json.at("format").dump(), ", this build reads ", kCheckpointFormat));
+    const int format = json.at("format").get<int>();
+    if (!IsReadable(format)) {
+      return absl::DataLossError(absl::StrCat("format ", format, ", this build reads up to ", kCheckpointFormat));
     }
     CheckpointState state;
     auto read = [&](const char* key, auto& value) { json.at(key).get_to(value); };
@@ -173,30 +187,38 @@ absl::StatusOr<CheckpointState> ParseState(const std::string& text) {
     read("torch_version", state.torch_version);
     read("code_version", state.code_version);
     read("dataset_sha256", state.dataset_sha256);
+    if (format == 1) return state;
+    read("trial", state.trial_text);
+    read("tokenizer_id", state.tokenizer_id);
+    read("tokenizer_sha256", state.tokenizer_sha256);
+    if (!json.at("eot_id").is_null()) state.eot_id = json.at("eot_id").get<int64_t>();
     return state;
   } catch (const nlohmann::json::exception& error) {
     return absl::DataLossError(error.what());
   }
 }
 
-// Writes the four files into `folder`, which is there and empty.
-absl::StatusOr<WrittenCheckpoint> WriteFiles(const std::string& folder, const ParameterLayout& layout,
-                                             const CheckpointState& state, const CheckpointTensors& tensors) {
-  std::vector<FloatTensor> model, moments;
-  for (const ParameterEntry& entry : layout.entries) {
-    model.push_back({entry.name, entry.shape, tensors.weights + entry.offset});
-    moments.push_back({"m." + entry.name, entry.shape, tensors.first_moments + entry.offset});
-    moments.push_back({"v." + entry.name, entry.shape, tensors.second_moments + entry.offset});
-  }
-  std::vector<FileFacts> facts(3);
-  ISOFLOP_ASSIGN_OR_RETURN(facts[0], WriteTensors(absl::StrCat(folder, "/", kModelFile), model));
-  ISOFLOP_ASSIGN_OR_RETURN(facts[1], WriteTensors(absl::StrCat(folder, "/", kOptimizerFile), moments));
-  ISOFLOP_ASSIGN_OR_RETURN(facts[2], WriteText(absl::StrCat(folder, "/", kStateFile), StateText(state)));
-  ISOFLOP_ASSIGN_OR_RETURN(const FileFacts manifest, WriteText(absl::StrCat(folder, "/", kManifestFile), ManifestText(facts)));
+// The files but state and manifest, made by `write_model` in the folder that it is
+// given.
+using WriteModel = std::function<absl::StatusOr<std::vector<FileFacts>>(const std::string& folder)>;
+
+absl::StatusOr<FileFacts> Named(const char* name, absl::StatusOr<FileFacts> facts) {
+  if (facts.ok()) facts->name = name;
+  return facts;
+}
+
+// Writes all files into `folder`, which is there and empty.
+absl::StatusOr<WrittenCheckpoint> WriteFiles(const std::string& folder, const CheckpointState& state, const WriteModel& write_model) {
+  ISOFLOP_ASSIGN_OR_RETURN(std::vector<FileFacts> facts, write_model(folder));
+  ISOFLOP_ASSIGN_OR_RETURN(FileFacts state_facts, Named(kStateFile, WriteText(absl::StrCat(folder, "/", kStateFile), StateText(state))));
+  facts.push_back(std::move(state_facts));
+  ISOFLOP_ASSIGN_OR_RETURN(const FileFacts manifest,
+                           WriteText(absl::StrCat(folder, "/", kManifestFile), ManifestText(facts, kCheckpointFormat)));
   ISOFLOP_RETURN_IF_ERROR(SyncFolder(folder));
   WrittenCheckpoint written;
   written.manifest_sha256 = manifest.sha256;
-  written.bytes = facts[0].bytes + facts[1].bytes + facts[2].bytes + manifest.bytes;
+  written.bytes = manifest.bytes;
+  for (const FileFacts& file : facts) written.bytes += file.bytes;
   return written;
 }
 
@@ -226,16 +248,22 @@ absl::StatusOr<FileFacts> ReadFacts(const std::string& path, std::string* conten
 // that ManifestText writes.
 absl::StatusOr<std::vector<FileFacts>> ParseManifest(const std::string& manifest) {
   std::vector<FileFacts> facts;
+  int format = 0;
   try {
     const Json json = Json::parse(manifest);
-    for (const char* name : kListedFiles) {
-      const Json& file = json.at("files").at(name);
-      facts.push_back({file.at("bytes").get<int64_t>(), file.at("sha256").get<std::string>()});
+    format = json.at("format").get<int>();
+    for (const auto& [name, file] : json.at("files").items()) {
+      facts.push_back({name, file.at("bytes").get<int64_t>(), file.at("sha256").get<std::string>()});
     }
   } catch (const nlohmann::json::exception& error) {
     return absl::DataLossError(error.what());
   }
-  if (ManifestText(facts) != manifest) return absl::DataLossError("not a manifest that this build writes");
+  if (!IsReadable(format)) return absl::DataLossError(absl::StrCat("format ", format, ", this build reads up to ", kCheckpointFormat));
+  std::vector<std::string> names;
+  for (const FileFacts& file : facts) names.push_back(file.name);
+  const auto& sets = ListedFiles();
+  const bool known = std::find(sets.begin(), sets.end(), names) != sets.end();
+  if (!known || ManifestText(facts, format) != manifest) return absl::DataLossError("not a manifest that this build writes");
   return facts;
 }
 
@@ -256,17 +284,17 @@ absl::StatusOr<CheckpointState> ReadChecked(const std::string& path, bool tensor
   std::string state_text;
   const auto facts = ParseManifest(manifest);
   if (!facts.ok()) return bad(kManifestFile, std::string(facts.status().message()));
-  for (size_t i = 0; i < facts->size(); ++i) {
-    const bool is_state = kListedFiles[i] == kStateFile;
+  for (const FileFacts& said : *facts) {
+    const char* name = said.name.c_str();
+    const bool is_state = said.name == kStateFile;
     if (!tensors_too && !is_state) continue;
-    const auto found = ReadFacts(file(kListedFiles[i]), is_state ? &state_text : nullptr);
-    if (!found.ok()) return bad(kListedFiles[i], std::string(found.status().message()));
-    const FileFacts& said = (*facts)[i];
+    const auto found = ReadFacts(file(name), is_state ? &state_text : nullptr);
+    if (!found.ok()) return bad(name, std::string(found.status().message()));
     if (found->bytes != said.bytes) {
-      return bad(kListedFiles[i], absl::StrCat(found->bytes, " bytes, the manifest says ", said.bytes));
+      return bad(name, absl::StrCat(found->bytes, " bytes, the manifest says ", said.bytes));
     }
     if (found->sha256 != said.sha256) {
-      return bad(kListedFiles[i], absl::StrCat("sha256 differs: ", found->sha256, ", the manifest says ", said.sha256));
+      return bad(name, absl::StrCat("sha256 differs: ", found->sha256, ", the manifest says ", said.sha256));
     }
   }
   auto state = ParseState(state_text);
@@ -274,19 +302,15 @@ absl::StatusOr<CheckpointState> ReadChecked(const std::string& path, bool tensor
   return state;
 }
 
-}  // namespace
-
-std::string CheckpointName(int64_t step) { return absl::StrFormat("step-%08d", step); }
-
-absl::StatusOr<WrittenCheckpoint> WriteCheckpoint(const std::string& folder, const ParameterLayout& layout,
-                                                  const CheckpointState& state, const CheckpointTensors& tensors) {
+// WriteFiles under a name with `.tmp`, then renamed.
+absl::StatusOr<WrittenCheckpoint> WriteWhole(const std::string& folder, const CheckpointState& state, const WriteModel& write_model) {
   const std::string path = absl::StrCat(folder, "/", CheckpointName(state.step));
   const std::string temporary = path + ".tmp";
   std::error_code error;
   std::filesystem::remove_all(temporary, error);  // of a run that was killed here
   if (::mkdir(temporary.c_str(), 0755) != 0) return ErrnoError(temporary, "create", errno);
 
-  absl::StatusOr<WrittenCheckpoint> written = WriteFiles(temporary, layout, state, tensors);
+  absl::StatusOr<WrittenCheckpoint> written = WriteFiles(temporary, state, write_model);
   if (written.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
     // A checkpoint of this step is there already: the two change places at once.
     if ((errno != EEXIST && errno != ENOTEMPTY) ||
@@ -301,6 +325,45 @@ absl::StatusOr<WrittenCheckpoint> WriteCheckpoint(const std::string& folder, con
   return written;
 }
 
+}  // namespace
+
+std::string CheckpointName(int64_t step) { return absl::StrFormat("step-%08d", step); }
+
+absl::StatusOr<WrittenCheckpoint> WriteCheckpoint(const std::string& folder, const ParameterLayout& layout,
+                                                  const CheckpointState& state, const CheckpointTensors& tensors) {
+  return WriteWhole(folder, state, [&](const std::string& into) -> absl::StatusOr<std::vector<FileFacts>> {
+    std::vector<FloatTensor> model, moments;
+    for (const ParameterEntry& entry : layout.entries) {
+      model.push_back({entry.name, entry.shape, tensors.weights + entry.offset});
+      if (tensors.first_moments == nullptr) continue;
+      moments.push_back({"m." + entry.name, entry.shape, tensors.first_moments + entry.offset});
+      moments.push_back({"v." + entry.name, entry.shape, tensors.second_moments + entry.offset});
+    }
+    std::vector<FileFacts> facts(1);
+    ISOFLOP_ASSIGN_OR_RETURN(facts[0], Named(kModelFile, WriteTensors(absl::StrCat(into, "/", kModelFile), model)));
+    if (moments.empty()) return facts;
+    ISOFLOP_ASSIGN_OR_RETURN(FileFacts optimizer, Named(kOptimizerFile, WriteTensors(absl::StrCat(into, "/", kOptimizerFile), moments)));
+    facts.push_back(std::move(optimizer));
+    return facts;
+  });
+}
+
+absl::StatusOr<WrittenCheckpoint> WriteNgramCheckpoint(const std::string& folder, const CheckpointState& state,
+                                                       const NgramModel& model) {
+  return WriteWhole(folder, state, [&](const std::string& into) -> absl::StatusOr<std::vector<FileFacts>> {
+    const std::string path = absl::StrCat(into, "/", kNgramFile);
+    ISOFLOP_RETURN_IF_ERROR(model.Save(path));
+    ISOFLOP_ASSIGN_OR_RETURN(FileFacts facts, Named(kNgramFile, ReadFacts(path)));
+    return std::vector<FileFacts>{std::move(facts)};
+  });
+}
+
+std::string NgramFileOf(const std::string& path) {
+  std::error_code ignored;
+  const std::string file = absl::StrCat(path, "/", kNgramFile);
+  return std::filesystem::exists(file, ignored) ? file : "";
+}
+
 absl::StatusOr<CheckpointState> VerifyCheckpoint(const std::string& path) { return ReadChecked(path, true); }
 
 absl::StatusOr<CheckpointState> ReadCheckpointState(const std::string& path) { return ReadChecked(path, false); }
@@ -309,11 +372,19 @@ absl::Status ReadCheckpointTensors(const std::string& path, const ParameterLayou
   std::vector<FloatTarget> model, moments;
   for (const ParameterEntry& entry : layout.entries) {
     model.push_back({entry.name, entry.shape, targets.weights + entry.offset});
+    if (targets.first_moments == nullptr) continue;
     moments.push_back({"m." + entry.name, entry.shape, targets.first_moments + entry.offset});
     moments.push_back({"v." + entry.name, entry.shape, targets.second_moments + entry.offset});
   }
   ISOFLOP_RETURN_IF_ERROR(ReadSafetensors(absl::StrCat(path, "/", kModelFile), model));
-  return ReadSafetensors(absl::StrCat(path, "/", kOptimizerFile), moments);
+  if (moments.empty()) return absl::OkStatus();
+  const std::string optimizer = absl::StrCat(path, "/", kOptimizerFile);
+  std::error_code ignored;
+  if (!std::filesystem::exists(optimizer, ignored)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": holds a model without the moments of an optimiser (it was imported)\n"
+                                                   "cure: resume from a checkpoint that a trial wrote"));
+  }
+  return ReadSafetensors(optimizer, moments);
 }
 
 absl::StatusOr<ResumeKind> CheckResume(const CheckpointState& state, const TrialSpec& trial) {

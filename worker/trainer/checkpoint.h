@@ -1,10 +1,16 @@
-// A checkpoint: a folder `step-<8 digits>` from which a trial goes on exactly.
+// A checkpoint: a folder `step-<8 digits>` from which a trial goes on exactly, and
+// that the text tools read.
 //
 //   model.safetensors      fp32 master weights by parameter name
-//   optimizer.safetensors  the moments, `m.<name>` and `v.<name>`
+//   optimizer.safetensors  the moments, `m.<name>` and `v.<name>`; an imported model
+//                          has none and cannot be resumed
+//   ngram.bin              of an n-gram model, in place of these two: its counts
 //   state.json             CheckpointState
-//   manifest.json          size and SHA-256 of each of the three; its own SHA-256
+//   manifest.json          size and SHA-256 of each of the others; its own SHA-256
 //                          goes with the checkpoint's event
+//
+// Format 2 added the trial and the tokenizer to state.json; format 1 is resumed, and
+// says nothing of its model to the text tools.
 //
 // A folder is either whole or named `.tmp`. Reading it always checks every byte.
 // No Torch here: tensors are flat host buffers in the order of the layout.
@@ -12,16 +18,18 @@
 #define ISOFLOP_WORKER_TRAINER_CHECKPOINT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "corpus/ngram_model.h"
 #include "study/trial_spec.h"
 #include "worker/trainer/parameter_layout.h"
 
 namespace isoflop {
 
-inline constexpr int kCheckpointFormat = 1;
+inline constexpr int kCheckpointFormat = 2;
 
 // Everything beside the tensors that a resume needs or checks. Random numbers
 // need no state: the order of the data and the dropout of a step are functions
@@ -46,11 +54,16 @@ struct CheckpointState {
   std::string torch_version;
   std::string code_version;
   std::string dataset_sha256;
+  // Of format 2, what the text tools need; empty in format 1.
+  std::string trial_text;  // the canonical JSON of the trial
+  std::string tokenizer_id, tokenizer_sha256;
+  std::optional<int64_t> eot_id;
 
   friend bool operator==(const CheckpointState&, const CheckpointState&) = default;
 };
 
-// The tensors, each layout.total floats in flat order.
+// The tensors, each layout.total floats in flat order. Without moments (both null)
+// the checkpoint holds a model and no more.
 struct CheckpointTensors {
   const float* weights = nullptr;
   const float* first_moments = nullptr;   // m of AdamW
@@ -79,6 +92,10 @@ struct WrittenCheckpoint {
 absl::StatusOr<WrittenCheckpoint> WriteCheckpoint(const std::string& folder, const ParameterLayout& layout,
                                                   const CheckpointState& state, const CheckpointTensors& tensors);
 
+// The same for a counted model, whose `step` is that of its trial's end.
+absl::StatusOr<WrittenCheckpoint> WriteNgramCheckpoint(const std::string& folder, const CheckpointState& state,
+                                                       const NgramModel& model);
+
 // Reads state.json of the checkpoint at `path` after checking size and SHA-256 of
 // all its files. DataLoss names the folder and the bad file, "step-00000800:
 // model.safetensors: sha256 differs ..."; NotFound: no such folder. Both are exit
@@ -89,10 +106,14 @@ absl::StatusOr<CheckpointState> VerifyCheckpoint(const std::string& path);
 // beside the one that verifies.
 absl::StatusOr<CheckpointState> ReadCheckpointState(const std::string& path);
 
-// Fills `targets` from a checkpoint that was verified. InvalidArgument: it holds
-// other tensors than `layout` (names and both shapes in the message).
+// Fills `targets` from a checkpoint that was verified; without places for moments the
+// weights alone. InvalidArgument: it holds other tensors than `layout` (names and both
+// shapes in the message), or no moments.
 absl::Status ReadCheckpointTensors(const std::string& path, const ParameterLayout& layout,
                                    const CheckpointTargets& targets);
+
+// Path of the counts in a checkpoint of an n-gram model; empty: it is a network's.
+std::string NgramFileOf(const std::string& path);
 
 // What a checkpoint is to a trial.
 enum class ResumeKind {

@@ -19,6 +19,8 @@ std::string ToString(CheckpointReason reason) {
       return "branch";
     case CheckpointReason::kPreempted:
       return "preempted";
+    case CheckpointReason::kFinal:
+      return "final";
   }
   return "";
 }
@@ -103,7 +105,7 @@ absl::Status CheckpointWriter::WriteOne(const CheckpointJob& job) {
     const absl::Status status = absl::Status(
         written.status().code(), absl::StrCat("checkpoint of step ", job.state.step, " (", ToString(job.reason),
                                               ") is not written: ", std::string(written.status().message())));
-    if (job.reason == CheckpointReason::kPeriodic || job.reason == CheckpointReason::kAsked) {
+    if (job.reason != CheckpointReason::kBranch && job.reason != CheckpointReason::kPreempted) {
       events_.Note(absl::StrCat(std::string(status.message()), "\ntraining goes on; the checkpoint before it still counts"));
     }
     return status;

@@ -19,8 +19,8 @@
 
 namespace isoflop {
 
-enum class CheckpointReason { kPeriodic, kAsked, kBranch, kPreempted };
-std::string ToString(CheckpointReason reason);  // "periodic", "asked", "branch", "preempted"
+enum class CheckpointReason { kPeriodic, kAsked, kBranch, kPreempted, kFinal };
+std::string ToString(CheckpointReason reason);  // "periodic", "asked", "branch", "preempted", "final"
 
 // What to write: host buffers that stay as they are until the job is done, and
 // a call that returns once the copy into them has ended (CUDA; may be empty).
@@ -48,7 +48,8 @@ class CheckpointWriter {
   // the thread says `checkpoint`.
   //
   // A checkpoint that could not be written is told by a note and training goes on
-  // if it was periodic or asked for: the one before is still there. A trunk's
+  // if it was periodic, asked for or final: the one before is still there, and a
+  // result does not wait for a disk. A trunk's
   // branch point or a preempted trial's last one is needed: the error (disk full
   // and so on) comes back from the next call of Submit, Poll or Wait, as often as
   // asked.

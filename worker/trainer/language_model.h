@@ -18,6 +18,17 @@
 
 namespace isoflop {
 
+// One text on its way through a network, a few tokens at a time: what was read before
+// is remembered and not computed again, so a text costs what its length costs.
+class TokenReader {
+ public:
+  virtual ~TokenReader() = default;
+
+  // fp32 (V): logits of the token behind inputs (T) int64, T >= 1, which follow all
+  // that were read before. No more than `longest_sequence` of them in all.
+  virtual at::Tensor Read(const at::Tensor& inputs_T) = 0;
+};
+
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
@@ -34,6 +45,9 @@ class LanguageModel {
 
   // fp32 (B, T, V), with its graph, no dropout.
   virtual at::Tensor Logits(const at::Tensor& inputs_BT) const = 0;
+
+  // A reader that has read nothing yet; the model outlives it and keeps its weights.
+  virtual std::unique_ptr<TokenReader> StartReading() const = 0;
 };
 
 // The network of `shape`'s family (transformer or LSTM) with the fastest

@@ -18,12 +18,9 @@
 #include <utility>
 
 #include "study/model_shape.h"
+#include "worker/trainer/network_constants.h"
 
 namespace isoflop {
-
-// Added to the mean square (rmsnorm) or the variance (layernorm).
-inline constexpr double kRmsNormEps = 1e-6;
-inline constexpr double kLayerNormEps = 1e-5;
 
 struct AttentionSpec {
   int64_t sequence_length = 0;  // T

@@ -75,4 +75,23 @@ at::Tensor Lstm::LogitsFrom(const at::Tensor& inputs_BT, State* state) const {
       .view({inputs_BT.size(0), inputs_BT.size(1), shape_.vocab_size});
 }
 
+namespace {
+
+// The state is all that an LSTM remembers.
+class LstmReader : public TokenReader {
+ public:
+  explicit LstmReader(const Lstm& model) : model_(&model) {}
+  at::Tensor Read(const at::Tensor& inputs_T) override {
+    return model_->LogitsFrom(inputs_T.unsqueeze(0), &state_).select(1, inputs_T.size(0) - 1).view({-1});
+  }
+
+ private:
+  const Lstm* const model_;
+  Lstm::State state_;
+};
+
+}  // namespace
+
+std::unique_ptr<TokenReader> Lstm::StartReading() const { return std::make_unique<LstmReader>(*this); }
+
 }  // namespace isoflop

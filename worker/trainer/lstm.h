@@ -40,6 +40,7 @@ class Lstm : public LanguageModel {
   at::Tensor SummedLoss(const at::Tensor& inputs_BT, const at::Tensor& targets_BT, bool training) const override;
   at::Tensor TokenLosses(const at::Tensor& inputs_BT, const at::Tensor& targets_BT) const override;
   at::Tensor Logits(const at::Tensor& inputs_BT) const override;
+  std::unique_ptr<TokenReader> StartReading() const override;
 
   // Hidden state and cell of every layer, each (L, B, D).
   struct State {

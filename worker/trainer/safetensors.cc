@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -98,6 +99,27 @@ class OpenFile {
 };
 
 // Reads `bytes` bytes at `offset` into `to`; fewer are an error.
+float FromBrainFloat(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+// IEEE 754 binary16.
+float FromHalf(uint16_t bits) {
+  const int exponent = (bits >> 10) & 0x1f, fraction = bits & 0x3ff;
+  float value;
+  if (exponent == 0x1f) {
+    value = fraction == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+  } else if (exponent == 0) {
+    value = std::ldexp(static_cast<float>(fraction), -24);
+  } else {
+    value = std::ldexp(static_cast<float>(fraction + 0x400), exponent - 25);
+  }
+  return (bits & 0x8000) != 0 ? -value : value;
+}
+
 absl::Status ReadAt(const OpenFile& file, const std::string& path, int64_t offset, char* to, int64_t bytes) {
   while (bytes > 0) {
     const ssize_t count = ::pread(file.fd(), to, static_cast<size_t>(std::min(bytes, kPieceBytes)), offset);
@@ -252,6 +274,40 @@ absl::Status ReadSafetensors(const std::string& path, const std::vector<FloatTar
                                                    ShapeText(entries.begin()->second->shape), " is one too many"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const std::string& path) {
+  const OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.fd() < 0) return ErrnoError(path, "open", errno);
+  return ReadHeader(file, path);
+}
+
+absl::StatusOr<std::vector<float>> ReadAsFloats(const std::string& path, const std::string& name, const std::vector<int64_t>& shape) {
+  const OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.fd() < 0) return ErrnoError(path, "open", errno);
+  ISOFLOP_ASSIGN_OR_RETURN(const SafetensorsHeader header, ReadHeader(file, path));
+  const auto found = std::find_if(header.entries.begin(), header.entries.end(),
+                                  [&](const SafetensorsEntry& entry) { return entry.name == name; });
+  if (found == header.entries.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": tensor '", name, "' ", ShapeText(shape), " is not there"));
+  }
+  const bool known = found->dtype == "F32" || found->dtype == "BF16" || found->dtype == "F16";
+  if (!known || found->shape != shape) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": tensor '", name, "' is ", found->dtype, " ", ShapeText(found->shape),
+                                                   ", wanted F32, BF16 or F16 ", ShapeText(shape)));
+  }
+  std::vector<float> values(static_cast<size_t>(CountOf(shape)));
+  if (found->dtype == "F32") {
+    ISOFLOP_RETURN_IF_ERROR(ReadAt(file, path, header.data_offset + found->begin, reinterpret_cast<char*>(values.data()),
+                                   found->end - found->begin));
+    return values;
+  }
+  std::vector<uint16_t> halves(values.size());
+  ISOFLOP_RETURN_IF_ERROR(ReadAt(file, path, header.data_offset + found->begin, reinterpret_cast<char*>(halves.data()),
+                                 found->end - found->begin));
+  const bool is_brain = found->dtype == "BF16";
+  for (size_t i = 0; i < values.size(); ++i) values[i] = is_brain ? FromBrainFloat(halves[i]) : FromHalf(halves[i]);
+  return values;
 }
 
 }  // namespace isoflop

@@ -3,8 +3,8 @@
 // multiple of 8 bytes), then the raw data, each tensor at its offsets.
 // https://github.com/huggingface/safetensors
 //
-// Little-endian machines and F32 data only; a reader says which tensor is of
-// another type. No Torch here: a tensor is a pointer to contiguous floats.
+// Little-endian machines; F32 data, but for ReadAsFloats; a reader says which tensor
+// is of another type. No Torch here: a tensor is a pointer to contiguous floats.
 #ifndef ISOFLOP_WORKER_TRAINER_SAFETENSORS_H_
 #define ISOFLOP_WORKER_TRAINER_SAFETENSORS_H_
 
@@ -73,6 +73,13 @@ struct FloatTarget {
 // F32 of these shapes, in any order. NotFound, DataLoss and InvalidArgument
 // (another set of tensors) name the file, the tensor and both shapes.
 absl::Status ReadSafetensors(const std::string& path, const std::vector<FloatTarget>& targets);
+
+// The header of the file `path`. NotFound, DataLoss: as above.
+absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const std::string& path);
+
+// The tensor `name` of the file as fp32, which holds BF16 and F16 exactly. The errors
+// of ReadSafetensors; InvalidArgument: another type, or another shape than `shape`.
+absl::StatusOr<std::vector<float>> ReadAsFloats(const std::string& path, const std::string& name, const std::vector<int64_t>& shape);
 
 }  // namespace isoflop
 

@@ -28,9 +28,11 @@
 #include "worker/trainer/host_state.h"
 #include "worker/trainer/language_model.h"
 #include "worker/trainer/micro_batch.h"
+#include "worker/trainer/network_text_model.h"
 #include "worker/trainer/optimizer.h"
 #include "worker/trainer/rank_agreement.h"
 #include "worker/trainer/recorded_work.h"
+#include "worker/trainer/sample_text.h"
 #include "worker/trainer/schedule.h"
 #include "worker/trainer/step_log.h"
 #include "worker/trainer/stop_signals.h"
@@ -145,6 +147,10 @@ class TrialTrainer {
     state.torch_version = TORCH_VERSION;
     state.code_version = setup_.code_version;
     state.dataset_sha256 = setup_.dataset.dataset_sha256();
+    state.trial_text = TrialText(trial_);
+    state.tokenizer_id = setup_.dataset.tokenizer_id();
+    state.tokenizer_sha256 = setup_.dataset.tokenizer_sha256();
+    state.eot_id = setup_.dataset.eot_id();
     return state;
   }
 
@@ -171,6 +177,7 @@ class TrialTrainer {
     point_.loss_sum_nats = state->point_loss_sum_nats;  // so that the next loss point is the mean that it would have been
     point_.steps = state->point_steps;
     resumed_ = *state;
+    if (*kind == ResumeKind::kContinue) last_saved_step_ = step_;
     resumed_exact_ = state->resumed_exact;
   }
 
@@ -438,6 +445,7 @@ class TrialTrainer {
     job.tensors = host_state_.Copy();
     ThrowUnlessOk(writer_->Submit(std::move(job)), "io");
     last_checkpoint_at_ = setup_.now();
+    last_saved_step_ = step_;
   }
 
   int Preempt() {
@@ -463,6 +471,8 @@ class TrialTrainer {
       events_.Note("evaluating");
       last_line_at_ = setup_.now();
     };
+    // Written while the evaluation runs; a branch point of the last step is one already.
+    if (writer_ && last_saved_step_ != step_) Save(CheckpointReason::kFinal);
     EvalLoss loss;
     try {
       loss = MakeEvaluation(sign_of_life).Whole();
@@ -488,7 +498,20 @@ class TrialTrainer {
     if (const auto peak = PeakFlopsPerSecond(DeviceName(setup_.device), trial_.precision)) {
       facts.peak_flops_per_second = *peak * setup_.communicator.world_size();
     }
-    events_.Write(FinalEvent(trial_, setup_.dataset, loss, facts));
+    events_.Write(FinalEvent(trial_, setup_.dataset, loss, facts).Add("sample_text", Sample()));
+  }
+
+  // What the finished network writes; a trunk has not cooled down and leaves none.
+  // Nothing here may cost the trial its result.
+  std::optional<std::string> Sample() {
+    if (!is_root() || trial_.is_trunk()) return std::nullopt;
+    try {
+      NetworkTextModel text(*model_, trial_.model.vocab_size, trial_.sequence_length, setup_.device);
+      return SampleText(setup_.dataset, trial_.seed, text);
+    } catch (const c10::Error& error) {
+      events_.Note(absl::StrCat("no sample of text: ", error.what_without_backtrace()));
+      return std::nullopt;
+    }
   }
 
   // Constant after construction.
@@ -519,6 +542,7 @@ class TrialTrainer {
   std::optional<CheckpointState> resumed_;
   bool resumed_exact_ = true;
   absl::Time last_checkpoint_at_;
+  int64_t last_saved_step_ = -1;  // the step that the newest checkpoint holds
   absl::Time last_line_at_;  // of a loss point, or a sign of life
   Meter point_;  // since the last loss point
   Meter all_;    // since the start of this attempt

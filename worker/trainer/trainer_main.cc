@@ -25,7 +25,9 @@
 #include "worker/trainer/cuda_device.h"
 #include "worker/trainer/device_facts.h"
 #include "worker/trainer/event_writer.h"
+#include "worker/trainer/ngram_trial.h"
 #include "worker/trainer/stop_signals.h"
+#include "worker/trainer/text_tools.h"
 #include "worker/trainer/train_loop.h"
 #include "worker/trainer/trainer_environment.h"
 #include "worker/trainer/trial_failure.h"
@@ -42,6 +44,14 @@ constexpr char kHelp[] = R"(isoflop-trainer: trains one trial, as the trainer co
 The agent of `isoflop run` and `isoflop worker` starts it, once a rank. By hand,
 `isoflop plan STUDY.yaml --json` prints the trials of a study. Event lines go to
 standard output, or to the descriptor ISOFLOP_EVENTS_FD.
+
+With a trained model (each has --help; `isoflop perplexity TRIAL` and its like call them):
+
+  isoflop-trainer perplexity --checkpoint DIR --data FILE
+  isoflop-trainer generate --checkpoint DIR --prompt "It is a truth" -n 200
+  isoflop-trainer attention --checkpoint DIR --text "It is a truth" --layer 0 -o F.svg
+  isoflop-trainer checkpoint-export --checkpoint DIR -o FOLDER
+  isoflop-trainer checkpoint-import FOLDER -o DIR
 
   --version      code, Torch, CUDA devices
   --check-nccl   join a group of one over NCCL on GPU 0, and say what happened
@@ -128,6 +138,9 @@ int TrainTrial(const TrainerEnvironment& env, EventWriter& events) {
   ThrowUnlessOk(dataset.status(), "data");
   // Before the ranks meet: a rank that leaves then would tear the join of the others.
   ThrowUnlessOk(CheckTrial(*trial, *dataset, env.world_size), "config");
+  if (trial->model.family == Family::kNgram) {
+    return CountNgramTrial(*trial, *dataset, env.checkpoint_dir, events, CodeVersion(), [] { return absl::Now(); });
+  }
   const at::Device device = ChooseDevice(env.local_rank);
   const std::unique_ptr<Communicator> communicator = JoinRanks(env, device);
   const TrainSetup setup{env, *dataset, *communicator, device, CodeVersion(), [] { return absl::Now(); }};
@@ -140,6 +153,20 @@ bool IsOutOfMemory(const c10::Error& error) {
          std::string(error.what_without_backtrace()).find("can't allocate memory") != std::string::npos;
 }
 
+int RunTextTool(int argc, char** argv) {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  try {
+    return TextToolMain(argc, argv);
+  } catch (const c10::Error& error) {
+    std::fprintf(stderr, "isoflop-trainer: %s%s\n", error.what_without_backtrace(),
+                 IsOutOfMemory(error) ? "\ncure: --cpu, or a device with more memory" : "");
+    return 1;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "isoflop-trainer: the machine's memory is full\ncure: a machine with more\n");
+    return 1;
+  }
+}
+
 }  // namespace
 
 int TrainerMain(int argc, char** argv) {
@@ -147,6 +174,7 @@ int TrainerMain(int argc, char** argv) {
     const std::string option = argv[1];
     if (option == "--version") return PrintVersion();
     if (option == "--check-nccl") return CheckNccl();
+    if (IsTextTool(option)) return RunTextTool(argc, argv);
     const bool help = option == "--help" || option == "-h";
     if (!help) std::fprintf(stderr, "isoflop-trainer: unknown option '%s'\ncure: isoflop-trainer --help\n", argv[1]);
     std::fputs(kHelp, help ? stdout : stderr);

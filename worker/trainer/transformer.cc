@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,8 +11,6 @@
 
 namespace isoflop {
 namespace {
-
-constexpr double kRopeTheta = 10000;
 
 // Angles (T, pairs): position times theta^(-2 i / width).
 at::Tensor Angles(int64_t positions, int64_t pairs, int64_t width) {
@@ -31,6 +30,7 @@ at::Tensor Sinusoids(int64_t positions, int64_t width) {
 Transformer::Transformer(const ModelShape& shape, int64_t longest_sequence, const Parameters& parameters,
                          Precision precision, std::unique_ptr<LayerOps> ops)
     : shape_(shape),
+      longest_sequence_(longest_sequence),
       working_(parameters, precision),
       ops_(std::move(ops)),
       attention_scale_(shape.init == Init::kMup
@@ -77,7 +77,7 @@ Transformer::Weights Transformer::GatherWeights() const {
   return weights;
 }
 
-AttentionSpec Transformer::AttentionFor(int64_t positions, bool training) const {
+AttentionSpec Transformer::AttentionFor(int64_t positions, bool training, int64_t first) const {
   AttentionSpec spec;
   spec.sequence_length = positions;
   spec.heads = shape_.n_head;
@@ -85,8 +85,8 @@ AttentionSpec Transformer::AttentionFor(int64_t positions, bool training) const 
   spec.qk_norm = shape_.qk_norm;
   spec.dropout = training ? shape_.dropout : 0;
   if (cos_TR_.defined()) {
-    spec.cos_TR = cos_TR_.narrow(0, 0, positions);
-    spec.sin_TR = sin_TR_.narrow(0, 0, positions);
+    spec.cos_TR = cos_TR_.narrow(0, first, positions);
+    spec.sin_TR = sin_TR_.narrow(0, first, positions);
   }
   return spec;
 }
@@ -95,12 +95,12 @@ at::Tensor Transformer::Dropout(const at::Tensor& x, bool training) const {
   return training && shape_.dropout > 0 ? at::dropout(x, shape_.dropout, true) : x;
 }
 
-at::Tensor Transformer::Embed(const Weights& weights, const at::Tensor& inputs_BT) const {
+at::Tensor Transformer::Embed(const Weights& weights, const at::Tensor& inputs_BT, int64_t first) const {
   const int64_t positions = inputs_BT.size(1);
   at::Tensor x_ND = at::embedding(weights.embedding, inputs_BT.reshape({-1}));
   auto add = [&](const at::Tensor& table_TD) {
     const at::Tensor x_BTD = x_ND.view({inputs_BT.size(0), positions, shape_.d_model});
-    x_ND = (x_BTD + table_TD.narrow(0, 0, positions)).view({-1, shape_.d_model});
+    x_ND = (x_BTD + table_TD.narrow(0, first, positions)).view({-1, shape_.d_model});
   };
   if (shape_.position == Position::kLearned) add(weights.position);
   if (shape_.position == Position::kSinusoidal) {
@@ -110,18 +110,21 @@ at::Tensor Transformer::Embed(const Weights& weights, const at::Tensor& inputs_B
   return x_ND;
 }
 
-at::Tensor Transformer::Walk(const Weights& weights, const at::Tensor& inputs_BT, bool training,
-                             std::optional<int64_t> qkv_of) const {
+at::Tensor Transformer::Walk(const Weights& weights, const at::Tensor& inputs_BT, bool training) const {
   const AttentionSpec attention = AttentionFor(inputs_BT.size(1), training);
-  at::Tensor x_ND = Dropout(Embed(weights, inputs_BT), training);
+  return Walk(weights, Dropout(Embed(weights, inputs_BT), training), training,
+              [&](size_t, const at::Tensor& qkv) { return ops_->Attention(qkv, attention); });
+}
+
+at::Tensor Transformer::Walk(const Weights& weights, const at::Tensor& embedded_ND, bool training, const Mix& mix) const {
+  at::Tensor x_ND = embedded_ND;
   at::Tensor delta_ND, normed_ND;
   for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     const Block& block = weights.blocks[layer];
     std::tie(x_ND, normed_ND) =
         ops_->AddNorm(x_ND, delta_ND, shape_.norm, block.attention_norm.gain, block.attention_norm.bias);
-    const at::Tensor qkv = ops_->Linear(normed_ND, block.qkv.weight, block.qkv.bias);
-    if (qkv_of == static_cast<int64_t>(layer)) return qkv;
-    const at::Tensor mixed_ND = ops_->Attention(qkv, attention);
+    const at::Tensor mixed_ND = mix(layer, ops_->Linear(normed_ND, block.qkv.weight, block.qkv.bias));
+    if (!mixed_ND.defined()) return {};
     delta_ND = Dropout(ops_->Linear(mixed_ND, block.out.weight, block.out.bias), training);
     std::tie(x_ND, normed_ND) = ops_->AddNorm(x_ND, delta_ND, shape_.norm, block.mlp_norm.gain, block.mlp_norm.bias);
     const at::Tensor active_NF =
@@ -152,8 +155,62 @@ at::Tensor Transformer::TokenLosses(const at::Tensor& inputs_BT, const at::Tenso
 }
 
 at::Tensor Transformer::QkvOf(const at::Tensor& inputs_BT, int64_t layer) const {
-  return Walk(GatherWeights(), inputs_BT, /*training=*/false, layer);
+  const Weights weights = GatherWeights();
+  const AttentionSpec attention = AttentionFor(inputs_BT.size(1), /*training=*/false);
+  at::Tensor found;
+  Walk(weights, Embed(weights, inputs_BT), /*training=*/false, [&](size_t at, const at::Tensor& qkv) {
+    if (static_cast<int64_t>(at) != layer) return ops_->Attention(qkv, attention);
+    found = qkv;
+    return at::Tensor();
+  });
+  return found;
 }
+
+at::Tensor Transformer::LogitsFrom(const at::Tensor& inputs_T, Cache* cache) const {
+  at::NoGradGuard no_grad;
+  const int64_t first = cache->length, count = inputs_T.size(0), length = first + count;
+  TORCH_CHECK(length <= longest_sequence_, "position ", length, " of ", longest_sequence_);
+  const Weights weights = GatherWeights();
+  const AttentionSpec spec = AttentionFor(count, /*training=*/false, first);
+  const int64_t head_size = shape_.d_model / shape_.n_head;
+  // Query i of `count` sees the keys up to its own place.
+  std::optional<at::Tensor> seen_TS;
+  if (count > 1) seen_TS = at::ones({count, length}, inputs_T.options().dtype(at::kBool)).tril(first);
+  const at::Tensor hidden_TD =
+      Walk(weights, Embed(weights, inputs_T.unsqueeze(0), first), /*training=*/false, [&](size_t layer, const at::Tensor& qkv) {
+        const AttentionParts parts = SplitHeads(qkv, spec);
+        if (cache->keys_1HSK.size() <= layer) {
+          for (auto* kept : {&cache->keys_1HSK, &cache->values_1HSK}) {
+            kept->push_back(at::zeros({1, shape_.n_head, longest_sequence_, head_size}, qkv.options()));
+          }
+        }
+        cache->keys_1HSK[layer].narrow(2, first, count).copy_(parts.keys_BHTK);
+        cache->values_1HSK[layer].narrow(2, first, count).copy_(parts.values_BHTK);
+        const at::Tensor mixed_1HTK = at::scaled_dot_product_attention(
+            parts.queries_BHTK.to(qkv.scalar_type()), cache->keys_1HSK[layer].narrow(2, 0, length),
+            cache->values_1HSK[layer].narrow(2, 0, length), seen_TS, /*dropout_p=*/0, /*is_causal=*/false, spec.scale);
+        return mixed_1HTK.transpose(1, 2).reshape({count, shape_.d_model});
+      });
+  cache->length = length;
+  const at::Tensor logits_V = at::linear(hidden_TD.select(0, count - 1), weights.head).to(at::kFloat);
+  return logit_scale_ == 1 ? logits_V : logits_V * logit_scale_;
+}
+
+namespace {
+
+class TransformerReader : public TokenReader {
+ public:
+  explicit TransformerReader(const Transformer& model) : model_(&model) {}
+  at::Tensor Read(const at::Tensor& inputs_T) override { return model_->LogitsFrom(inputs_T, &cache_); }
+
+ private:
+  const Transformer* const model_;
+  Transformer::Cache cache_;
+};
+
+}  // namespace
+
+std::unique_ptr<TokenReader> Transformer::StartReading() const { return std::make_unique<TransformerReader>(*this); }
 
 at::Tensor Transformer::AttentionWeights(const at::Tensor& inputs_BT, int64_t layer) const {
   at::NoGradGuard no_grad;

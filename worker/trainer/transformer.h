@@ -18,8 +18,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "study/model_shape.h"
@@ -43,6 +43,17 @@ class Transformer : public LanguageModel {
   at::Tensor SummedLoss(const at::Tensor& inputs_BT, const at::Tensor& targets_BT, bool training) const override;
   at::Tensor TokenLosses(const at::Tensor& inputs_BT, const at::Tensor& targets_BT) const override;
   at::Tensor Logits(const at::Tensor& inputs_BT) const override;
+  std::unique_ptr<TokenReader> StartReading() const override;
+
+  // Keys and values of the tokens that were read, a tensor a layer, (1, H, room, K);
+  // undefined before the first.
+  struct Cache {
+    std::vector<at::Tensor> keys_1HSK, values_1HSK;
+    int64_t length = 0;  // tokens in it
+  };
+  // fp32 (V): logits behind inputs (T), which follow the `cache->length` tokens in the
+  // cache and are put into it. longest_sequence in all at most. No graph.
+  at::Tensor LogitsFrom(const at::Tensor& inputs_T, Cache* cache) const;
 
   // softmax(scale Q K^T) of `layer` in [0, n_layer), computed openly, for
   // pictures: fp32 (B, H, T, T), rows queries, columns keys. No graph.
@@ -75,18 +86,24 @@ class Transformer : public LanguageModel {
   };
 
   Weights GatherWeights() const;
-  AttentionSpec AttentionFor(int64_t positions, bool training) const;
-  at::Tensor Embed(const Weights& weights, const at::Tensor& inputs_BT) const;
+  // What mixes the tokens of one layer: qkv (N, 3 D) to (N, D). An undefined result
+  // ends the walk.
+  using Mix = std::function<at::Tensor(size_t layer, const at::Tensor& qkv)>;
+
+  // Of `positions` tokens, the first of them at place `first` of its sequence.
+  AttentionSpec AttentionFor(int64_t positions, bool training, int64_t first = 0) const;
+  at::Tensor Embed(const Weights& weights, const at::Tensor& inputs_BT, int64_t first = 0) const;
   at::Tensor Dropout(const at::Tensor& x, bool training) const;
-  // The normed residual stream (N, D) behind all blocks, or with `qkv_of` the
-  // qkv (N, 3 D) of that layer.
-  at::Tensor Walk(const Weights& weights, const at::Tensor& inputs_BT, bool training,
-                  std::optional<int64_t> qkv_of = std::nullopt) const;
+  // The normed residual stream (N, D) behind all blocks; undefined where `mix` ended it.
+  at::Tensor Walk(const Weights& weights, const at::Tensor& embedded_ND, bool training, const Mix& mix) const;
+  // The same over whole sequences with the fastest attention.
+  at::Tensor Walk(const Weights& weights, const at::Tensor& inputs_BT, bool training) const;
   // qkv (N, 3 D) of `layer`, no graph.
   at::Tensor QkvOf(const at::Tensor& inputs_BT, int64_t layer) const;
 
   // Constant after construction.
   const ModelShape shape_;
+  const int64_t longest_sequence_;
   WorkingWeights working_;
   const std::unique_ptr<LayerOps> ops_;
   const double attention_scale_;

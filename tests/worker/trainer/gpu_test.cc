@@ -12,7 +12,7 @@
 #include "worker/trainer/optimizer.h"
 #include "worker/trainer/recorded_work.h"
 #include "worker/trainer/step_log.h"
-#include "worker/trainer/transformer.h"
+#include "worker/trainer/language_model.h"
 
 namespace isoflop {
 namespace {
@@ -28,20 +28,23 @@ class GpuTest : public testing::Test {
 
 TEST_F(GpuTest, LogitsAndGradientsAreThoseOfPyTorch) {
   double worst_logits = 0, worst_gradients = 0;
-  for (const GoldenCase& golden : GoldenCases()) {
+  std::vector<GoldenCase> cases = GoldenCases();
+  for (GoldenCase& lstm : GoldenLstmCases()) cases.push_back(std::move(lstm));
+  for (const GoldenCase& golden : cases) {
     for (Precision precision : {Precision::kFp32, Precision::kBf16}) {
       const bool bf16 = precision == Precision::kBf16;
       Parameters parameters(LayOutParameters(golden.shape, kGoldenPositions), device_);
       FillByName(parameters);
-      const Transformer model(golden.shape, kGoldenPositions, parameters, precision);
+      const auto network = MakeLanguageModel(golden.shape, kGoldenPositions, parameters, precision);
+      const LanguageModel& model = *network;
       const GoldenTokens tokens = TokensOfStep(0);
       const at::Tensor inputs_BT = tokens.inputs_BT.to(device_), targets_BT = tokens.targets_BT.to(device_);
       const double logits = RelativeDistance(model.Logits(inputs_BT).cpu(), Recorded(golden.name + "/logits"));
       EXPECT_LE(logits, bf16 ? 2e-2 : 1e-5) << golden.name;
       torch::autograd::backward({model.SummedLoss(inputs_BT, targets_BT, true)},
                                 {at::scalar_tensor(0.1, at::TensorOptions().dtype(at::kFloat).device(device_))});
-      const double gradient = RelativeDistance(parameters.Leaf("blocks.0.mlp.up.weight").grad().cpu(),
-                                               Recorded(golden.name + "/grad/blocks.0.mlp.up.weight"));
+      const std::string leaf = golden.shape.family == Family::kLstm ? "blocks.0.lstm.input.weight" : "blocks.0.mlp.up.weight";
+      const double gradient = RelativeDistance(parameters.Leaf(leaf).grad().cpu(), Recorded(golden.name + "/grad/" + leaf));
       EXPECT_LE(gradient, bf16 ? 6e-2 : 1e-5) << golden.name;
       if (bf16) continue;
       worst_logits = std::max(worst_logits, logits);
@@ -50,6 +53,30 @@ TEST_F(GpuTest, LogitsAndGradientsAreThoseOfPyTorch) {
   }
   PrintRow("GPU, fp32 against PyTorch's CPU: logits, relative", "1e-5", worst_logits);
   PrintRow("GPU, fp32 against PyTorch's CPU: gradients, relative", "1e-5", worst_gradients);
+}
+
+TEST_F(GpuTest, ReadingWithACacheGivesTheLogitsOfTheWhole) {
+  at::NoGradGuard no_grad;
+  double worst = 0;
+  std::vector<GoldenCase> cases = GoldenCases();
+  for (GoldenCase& lstm : GoldenLstmCases()) cases.push_back(std::move(lstm));
+  for (const GoldenCase& golden : cases) {
+    Parameters parameters(LayOutParameters(golden.shape, kGoldenPositions), device_);
+    FillByName(parameters);
+    const auto model = MakeLanguageModel(golden.shape, kGoldenPositions, parameters, Precision::kFp32);
+    const at::Tensor inputs_T = TokensOfStep(0).inputs_BT.select(0, 0).contiguous().to(device_);
+    const at::Tensor whole_TV = model->Logits(inputs_T.unsqueeze(0)).squeeze(0);
+    const auto reader = model->StartReading();
+    int64_t at = 0;
+    for (const int64_t count : {2, 1, 1, 1}) {
+      const at::Tensor logits_V = reader->Read(inputs_T.narrow(0, at, count));
+      at += count;
+      const double apart = RelativeDistance(logits_V.cpu(), whole_TV.select(0, at - 1).cpu());
+      worst = std::max(worst, apart);
+      EXPECT_LE(apart, 1e-5) << golden.name << " position " << at;
+    }
+  }
+  PrintRow("GPU, reading with a cache against the whole text, logits", "1e-5", worst);
 }
 
 TEST_F(GpuTest, NcclJoinsAGroupOfOne) {

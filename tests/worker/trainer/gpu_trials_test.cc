@@ -67,6 +67,34 @@ TEST_F(GpuTrialTest, GraphsChangeNoBit) {
   }
 }
 
+// cuDNN's LSTM: on the CPU's loss within rounding, the same bits with graphs, resumed
+// and again.
+TEST_F(GpuTrialTest, AnLstmTrainsAsOnTheCpuAndResumesBitwise) {
+  TrialSpec trial = CalmTrial();
+  trial.model.family = Family::kLstm;
+  trial.model.n_head = trial.model.d_ff = 0;
+  trial.branch_steps = {25, 50};
+  Attempt gpu = Run(trial), cpu = Run(trial, With("CUDA_VISIBLE_DEVICES", "-1"));
+  const double worst = WorstDifference(gpu, cpu);
+  EXPECT_LE(worst, 1e-3);
+  Attempt launched = Run(trial, With("ISOFLOP_CUDA_GRAPHS", "off"));
+  EXPECT_EQ(LossTrace(gpu.Output()), LossTrace(launched.Output()));
+  EXPECT_TRUE(TensorBytes(gpu.checkpoint_dir + "/step-00000050") == TensorBytes(launched.checkpoint_dir + "/step-00000050"));
+  RunOptions resume;
+  resume.resume = gpu.checkpoint_dir + "/step-00000025";
+  Attempt resumed = Run(trial, resume);
+  ExpectOnTrace(resumed.Output(), LossTrace(gpu.Output()));
+  EXPECT_EQ(FinalLoss(resumed.Output()), FinalLoss(gpu.Output()));
+  EXPECT_TRUE(TensorBytes(resumed.checkpoint_dir + "/step-00000050") == TensorBytes(gpu.checkpoint_dir + "/step-00000050"));
+  trial.precision = Precision::kBf16;
+  const double bf16 = WorstDifference(Run(trial), gpu);
+  EXPECT_LE(bf16, 2e-2);
+  if (!HasFailure()) {
+    ReportRow("GPU, LSTM: CPU, bf16 within; graphs, resume", "1e-3, 2e-2 nats; bitwise",
+              absl::StrCat(worst, ", ", bf16, "; bitwise", gpu.Output().find("graphs are off") == std::string::npos ? "" : ", graphs off"));
+  }
+}
+
 TEST_F(GpuTrialTest, Bf16LosesAsFp32DoesWithinItsRounding) {
   TrialSpec trial = CalmTrial();
   Attempt fp32 = Run(trial);

@@ -254,4 +254,6 @@ double RelativeDifference(const std::vector<float>& a, const std::vector<float>&
   return std::sqrt(difference / norm);
 }
 
+std::string TrainerPath() { return ISOFLOP_FAULTY_TRAINER; }
+
 }  // namespace isoflop

@@ -90,6 +90,9 @@ class TrialTest : public testing::Test {
   int64_t next_lease_ = 1;
 };
 
+// The test build of isoflop-trainer.
+std::string TrainerPath();
+
 // ||a - b|| / ||b||.
 double RelativeDifference(const std::vector<float>& a, const std::vector<float>& b);
 
