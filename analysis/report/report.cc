@@ -120,6 +120,19 @@ ReportSection Isoflop(const AnalysisResult& result) {
   return section.Take();
 }
 
+// Other families beside this study's: counted models, and whole studies.
+ReportSection Families(const AnalysisResult& result, const ReportContext& context) {
+  SectionBuilder section("families", context.families.empty() ? "Beside simpler models" : "Families");
+  if (context.baselines.empty() && context.families.empty()) return section.Take();
+  for (std::string& sentence : FamilySentences(result, context)) section.Text(std::move(sentence));
+  section.Add(FamiliesFigure(result, context));
+  section.Add(FamiliesTable(result, context));
+  section.Add(MultipliersTable(context));
+  section.Add(BaselinesTable(context));
+  for (const ReportSample& sample : context.samples) section.Code(absl::StrCat("Written by ", sample.label), sample.text);
+  return section.Take();
+}
+
 ReportSection Sensitivity(const AnalysisResult& result) {
   SectionBuilder section("sensitivity", "Sensitivity");
   section.Add(SensitivityTable(result));
@@ -245,6 +258,7 @@ Report BuildReport(const AnalysisResult& result, const ReportContext& context) {
   add(Optimum(result));
   add(FitSection(result));
   add(HoldoutSection(result));
+  add(Families(result, context));
   add(Sensitivity(result));
   add(Appendix(result, context));
   if (std::optional<Table> references = ReferencesTable(report)) report.sections.back().blocks.push_back(TableBlock(std::move(*references)));

@@ -24,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "analysis/analysis_result.h"
 #include "analysis/report/figure.h"
+#include "analysis/study_comparison.h"
 #include "study/model_shape.h"
 #include "study/observation.h"
 #include "study/trial_outcome.h"
@@ -63,6 +64,30 @@ struct ReportData {
   std::string dataset_sha256, tokenizer_sha256, eval_sha256;
 };
 
+// A counted model of `baselines:`, beside the law and never in it.
+struct ReportBaseline {
+  std::string trial_id;
+  int64_t order = 0;      // of the n-gram model
+  std::string smoothing;  // "kneser_ney"
+  double tokens = 0;      // counted
+  double loss_nats = 0;   // on the same frozen evaluation set
+  std::optional<double> loss_se, bits_per_byte;
+};
+
+// What a finished trial wrote, at its own seed.
+struct ReportSample {
+  std::string label;  // "transformer, N 65.8K, D 1.2M, loss 1.71 (trial 17)"
+  std::string text;   // valid UTF-8
+};
+
+// Another study, analysed and compared with this one.
+struct ReportFamily {
+  std::string name;             // of the study
+  std::string family;           // "lstm"
+  AnalysisResult analysis;
+  StudyComparison comparison;   // this report's study is the first
+};
+
 using Fact = std::pair<std::string, std::string>;  // label, text
 
 struct ReportContext {
@@ -76,7 +101,11 @@ struct ReportContext {
   std::vector<Fact> recipe;     // T2: schedule, optimiser, batch, precision, ...
   std::vector<Fact> provenance; // the checklist's: commit of the trainer, Torch, hardware, ...
   std::vector<std::string> commands;  // that give this report again
-  std::vector<ReportTrial> trials;    // by number; empty for a CSV
+  std::vector<ReportTrial> trials;    // by number; empty for a CSV; no baselines
+  std::string family;                 // of the study's models: "transformer"; empty for a CSV
+  std::vector<ReportBaseline> baselines;  // finished ones, by loss from the worst
+  std::vector<ReportFamily> families;     // the studies beside this one
+  std::vector<ReportSample> samples;
 };
 
 // --- the report as data -----------------------------------------------------------

@@ -85,6 +85,8 @@ std::vector<Figure> DrawFigures(const AnalysisResult& result);                  
 std::optional<Figure> ProfileFigure(const AnalysisResult& result);                                     // F16
 std::vector<Figure> HoldoutFigures(const AnalysisResult& result);                                      // F17a, F17b
 
+std::optional<Figure> FamiliesFigure(const AnalysisResult& result, const ReportContext& context);      // F20
+
 // --- tables ------------------------------------------------------------------------------------
 
 std::optional<Table> ShapesTable(const AnalysisResult& result, const ReportContext& context);  // T1
@@ -108,6 +110,11 @@ std::vector<Table> HoldoutTables(const AnalysisResult& result);    // by distanc
 std::optional<Table> SensitivityTable(const AnalysisResult& result);                           // T9
 std::optional<Table> DesignTable(const AnalysisResult& result);
 std::string DesignSentence(const AnalysisResult& result);
+// Of families.cc: the counted models, the laws side by side, the multipliers.
+std::optional<Table> BaselinesTable(const ReportContext& context);                                 // T11
+std::optional<Table> FamiliesTable(const AnalysisResult& result, const ReportContext& context);    // T12
+std::optional<Table> MultipliersTable(const ReportContext& context);                               // T13
+std::vector<std::string> FamilySentences(const AnalysisResult& result, const ReportContext& context);
 Table ChecklistTable(const AnalysisResult& result, const ReportContext& context);
 std::optional<Table> ExclusionsTable(const AnalysisResult& result);
 std::optional<Table> TrialsTable(const AnalysisResult& result, const ReportContext& context);
