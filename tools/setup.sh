@@ -6,6 +6,7 @@
 #   tools/setup.sh                 everything
 #   tools/setup.sh --no-trainer    without LibTorch (everything but isoflop-trainer builds)
 #   tools/setup.sh --with-browser  also headless Chromium, which the report's browser test uses
+#   tools/setup.sh --with-transformers  also transformers, which the test of exports uses
 #
 # Environment: XDG_CACHE_HOME (the cache is $XDG_CACHE_HOME/isoflop or
 # ~/.cache/isoflop), ISOFLOP_TORCH_DIR (a torch folder that you have already:
@@ -14,16 +15,19 @@ set -euo pipefail
 
 TORCH_VERSION=2.11.0
 PLOTLY_VERSION=7.1.0
+TRANSFORMERS_VERSION=5.24.0
 # crt/host_defines.h and nv/target, which CUDA's headers include and none of the
 # wheels that torch brings has. Headers alone, of the same CUDA minor version.
 CUDA_HEADER_WHEELS=(nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
 with_trainer=1
 with_browser=0
+with_transformers=0
 for arg in "$@"; do
   case "$arg" in
     --no-trainer) with_trainer=0 ;;
     --with-browser) with_browser=1 ;;
-    -h|--help) sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    --with-transformers) with_transformers=1 ;;
+    -h|--help) sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) echo "tools/setup.sh: unknown option '$arg'; see --help" >&2; exit 2 ;;
   esac
 done
@@ -94,5 +98,9 @@ if [ "$with_trainer" = 1 ]; then
     say "CUDA headers from the PyPI wheels: ${CUDA_HEADER_WHEELS[*]}"
     pip_install --no-deps "${CUDA_HEADER_WHEELS[@]}"
   fi
+fi
+if [ "$with_trainer" = 1 ] && [ "$with_transformers" = 1 ] && [ ! -d "$(site)/transformers-$TRANSFORMERS_VERSION.dist-info" ]; then
+  say "transformers $TRANSFORMERS_VERSION from PyPI"
+  pip_install "transformers==$TRANSFORMERS_VERSION"
 fi
 say "ready"

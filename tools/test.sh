@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 preset=release
-setup_args=(--with-browser)
+setup_args=(--with-browser --with-transformers)
 cmake_args=()
 ctest_args=()
 while [ $# -gt 0 ]; do

@@ -220,8 +220,8 @@ absl::StatusOr<AnalysisInput> LoadStudyInput(const AnalysisFlags& flags, const C
                              SelectedTrials(context.environment.db, study.name, flags.where));
     ISOFLOP_ASSIGN_OR_RETURN(const std::vector<StoredTrial> trials, store->Trials(study.id));
     size_t i = 0;
-    for (const StoredTrial& trial : trials) {  // LoadObservations' order, trunks left out
-      if (trial.planned.role == TrialRole::kTrunk) continue;
+    for (const StoredTrial& trial : trials) {  // LoadObservations' order
+      if (!IsObservation(trial.planned.role)) continue;
       if (!selected.contains(trial.id.value())) input.options.filtered_sources.insert(input.observations.at(i).source);
       ++i;
     }

@@ -94,6 +94,7 @@ const std::vector<CommandEntry>& AllCommands() {
       {"report", "the report of a study or a CSV: page, Markdown, JSON, figures, tables",
        "  isoflop report web-depths\n"
        "  isoflop report runs.csv --outliers 5 -o paper\n"
+       "  isoflop report austen-transformer --beside austen-lstm\n"
        "  isoflop report --from report.json --js off",
        false, AddReportCommand},
       {"completion", "teaches bash, zsh or fish our commands, flags, studies and trials",
@@ -115,6 +116,24 @@ const std::vector<CommandEntry>& AllCommands() {
        "  isoflop import runs.csv --as svg --column params=\"Model Size\" --derive 'tokens=flops/(6*params)'\n"
        "  isoflop import /old/isoflop.db --study web-depths --as web-depths-old",
        true, AddImportCommand},
+      {"perplexity", "cross-entropy, perplexity and bits per byte of a trained model on a text",
+       "  isoflop perplexity 17 chapter.txt\n"
+       "  isoflop perplexity 17 data/books --json\n"
+       "  isoflop perplexity checkpoints/trial-17/lease-95/step-00000800 -",
+       false, AddPerplexityCommand},
+      {"generate", "text from a trained model, streamed",
+       "  isoflop generate 17 --prompt \"It is a truth\" -n 200\n"
+       "  isoflop generate 17 --temperature 0.8 --top-p 0.9 --seed 7\n"
+       "  isoflop generate 17 -t 0 --stop \"\\n\" --json",
+       false, AddGenerateCommand},
+      {"attention", "who looks at whom in a layer, as a picture and as numbers",
+       "  isoflop attention 17 --text \"It is a truth\" --layer 0 -o attention.svg\n"
+       "  isoflop attention 17 --text \"It is a truth\" --layer 1 --head 2 --json",
+       false, AddAttentionCommand},
+      {"checkpoint", "models to and from transformers' layout",
+       "  isoflop checkpoint export 17 -o llama\n"
+       "  isoflop checkpoint import llama -o imported",
+       false, AddCheckpointCommand},
       {"doctor", "is everything in its place: store, disk, trainer, GPUs, coordinator, token",
        "  isoflop doctor\n"
        "  isoflop doctor --json\n"

@@ -31,6 +31,10 @@ CommandBody AddReportCommand(CLI::App& app);
 CommandBody AddQueryCommand(CLI::App& app);
 CommandBody AddExportCommand(CLI::App& app);
 CommandBody AddImportCommand(CLI::App& app);
+CommandBody AddPerplexityCommand(CLI::App& app);
+CommandBody AddGenerateCommand(CLI::App& app);
+CommandBody AddAttentionCommand(CLI::App& app);
+CommandBody AddCheckpointCommand(CLI::App& app);
 CommandBody AddDoctorCommand(CLI::App& app);
 
 }  // namespace isoflop

@@ -22,7 +22,7 @@ constexpr const char* kTakeYaml[] = {"run", "plan", "submit"};
 constexpr const char* kTakeStudies[] = {"status", "watch",  "explain", "pause",   "resume", "cancel",
                                         "retry",  "export", "fit",     "predict", "report", "compare",
                                         "extend"};
-constexpr const char* kTakeTrials[] = {"logs", "explain", "cancel", "retry"};
+constexpr const char* kTakeTrials[] = {"logs", "explain", "cancel", "retry", "perplexity", "generate", "attention"};
 
 struct CommandWords {
   std::string name;

@@ -63,8 +63,8 @@ absl::StatusOr<Judged> Judge(ResultStore& store, const StudyRecord& study) {
   std::map<std::string, int64_t> trial_of;
   size_t i = 0;
   for (const StoredTrial& trial : trials) {
-    if (trial.planned.role == TrialRole::kTrunk) {
-      out.by_trial[trial.id.value()].exclusion = "trunk";
+    if (!IsObservation(trial.planned.role)) {
+      out.by_trial[trial.id.value()].exclusion = ToString(trial.planned.role);
     } else if (i < rows.size()) {
       trial_of[rows[i++].source] = trial.id.value();
     }

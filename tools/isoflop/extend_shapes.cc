@@ -77,7 +77,7 @@ absl::StatusOr<ExtendChoices> StudyChoices(const std::string& db, const std::str
   bool may_repeat = false;
   for (const StoredTrial& trial : trials) {
     const PlannedTrial& planned = trial.planned;
-    if (planned.text.empty()) continue;
+    if (planned.text.empty() || planned.role == TrialRole::kBaseline) continue;
     const auto tokens = static_cast<double>(planned.spec.tokens_planned());
     const int64_t params = ParamsUnder(options.count, planned.params, planned.spec.model);
     DesignShape* shape = book.Add(params, tokens > 0 ? planned.flops_exact / tokens : 0);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "study/format.h"
+#include "tools/isoflop/status_table.h"
 #include "tools/isoflop/terminal.h"
 
 namespace isoflop {
@@ -56,7 +57,7 @@ double LiveView::ParamsOf(const wire::Trial& trial) const {
 }
 
 std::string LiveView::NameOf(const wire::Trial& trial) const {
-  return absl::StrCat(" trial ", trial.id(), "  ", FormatCount(ParamsOf(trial)),
+  return absl::StrCat(" trial ", trial.id(), "  ", ParamsText(trial, options_.count),
                       trial.role() == wire::TRIAL_ROLE_TRUNK ? " trunk x " : " x ",
                       FormatTokens(static_cast<double>(trial.tokens_planned())));
 }
@@ -77,7 +78,7 @@ std::string LiveView::EndedLine(const wire::Trial& trial) const {
   }
   if (trial.role() == wire::TRIAL_ROLE_TRUNK || !trial.has_final_loss_nats()) return line;
   absl::StrAppend(&line, "  loss ", FormatLoss(trial.final_loss_nats()));
-  if (fit_.has_value()) {
+  if (fit_.has_value() && trial.role() != wire::TRIAL_ROLE_BASELINE) {
     const double predicted =
         fit_->law.LossAt(ParamsOf(trial), static_cast<double>(trial.tokens_trained()));
     absl::StrAppend(&line, "  (predicted ", FormatLoss(predicted));
@@ -224,7 +225,7 @@ std::vector<std::string> LiveView::Block(double now) const {
   }
   std::vector<std::vector<std::string>> rows;
   for (const wire::Trial& trial : shown) {
-    rows.push_back({SlotsOf(trial), FormatCount(ParamsOf(trial)),
+    rows.push_back({SlotsOf(trial), ParamsText(trial, options_.count),
                     FormatTokens(static_cast<double>(trial.tokens_planned())),
                     trial.has_loss_nats() ? FormatLoss(trial.loss_nats()) : "-",
                     trial.tokens_per_second() > 0 ? FormatRate(trial.tokens_per_second()) : "-"});

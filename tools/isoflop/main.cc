@@ -20,7 +20,7 @@ std::string OurWordFor(const std::string& word) {
       {"jobs", "status"},    {"ls", "status"},     {"list", "status"}, {"ps", "status"},
       {"kill", "cancel"},    {"stop", "cancel"},   {"rm", "cancel"},   {"sql", "query"},
       {"plot", "report"},    {"tail", "logs"},     {"log", "logs"},    {"agent", "worker"},
-      {"server", "coordinator"}, {"history", "explain"}, {"why", "explain"}};
+      {"server", "coordinator"}, {"sample", "generate"}, {"eval", "perplexity"}, {"history", "explain"}, {"why", "explain"}};
   for (const auto& [theirs, ours] : kWords) {
     if (word == theirs) return ours;
   }

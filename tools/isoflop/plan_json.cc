@@ -49,6 +49,7 @@ std::string PlanJson(const Plan& plan) {
                  {"cells", plan.cells},
                  {"observations", plan.observations},
                  {"trunks", plan.trunks},
+                 {"baselines", plan.baselines},
                  {"known", plan.known},
                  {"flops_to_spend", plan.flops_to_spend},
                  {"flops_without_trunks", plan.flops_without_trunks},

@@ -25,6 +25,9 @@ absl::StatusOr<MadeReport> RenderAgain(const ReportFlags& flags) {
   if (!flags.request.flags.source.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("--from: '", flags.request.flags.source, "' cannot be given too\ncure: one of STUDY and --from JSON"));
   }
+  if (!flags.request.beside.empty()) {
+    return absl::InvalidArgumentError("--beside: a report.json is whole and takes no other study\ncure: isoflop report STUDY --beside OTHER");
+  }
   std::string storage;
   WriteReportOptions options;
   options.convert = flags.request.convert;
@@ -68,6 +71,8 @@ CommandBody AddReportCommand(CLI::App& app) {
   auto flags = std::make_shared<ReportFlags>();
   AddAnalysisFlags(app, &flags->request.flags);
   app.add_option("--from", flags->from, "render this report.json again; no store, no fit")->type_name("JSON");
+  app.add_option("--beside", flags->request.beside, "another study, of another family say: laws, losses and multipliers side by side; may be repeated")
+      ->type_name("STUDY|CSV")->allow_extra_args(false);
   app.add_option("-o,--output", flags->request.output, "folder; default <name>-report, with --from that of the JSON")->type_name("DIR");
   app.add_option("--js", flags->request.js, "live figures: auto (plotly as built in), off, or a plotly.min.js")->type_name("auto|off|FILE");
   return [flags](Context& context) { return RunReport(*flags, context); };

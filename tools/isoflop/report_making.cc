@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "nlohmann/json.hpp"
 #include "analysis/analyze.h"
 #include "store/result_store.h"
 #include "study/format.h"
@@ -58,7 +59,7 @@ std::vector<Fact> Recipe(const std::vector<StoredTrial>& trials) {
   std::set<double> rates, batches, lengths;
   std::set<std::string> schedules, optimizers, precisions, models;
   for (const StoredTrial& trial : trials) {
-    if (trial.planned.role == TrialRole::kTrunk || trial.planned.text.empty()) continue;
+    if (!IsObservation(trial.planned.role) || trial.planned.text.empty()) continue;
     const TrialSpec& spec = trial.planned.spec;
     const ModelShape& model = spec.model;
     rates.insert(spec.optimizer.lr_peak);
@@ -74,8 +75,10 @@ std::vector<Fact> Recipe(const std::vector<StoredTrial>& trials) {
     optimizers.insert(absl::StrFormat("AdamW, beta %.4g %.4g, eps %.3g, weight decay %.3g, clip %.3g", spec.optimizer.beta1, spec.optimizer.beta2,
                                       spec.optimizer.eps, spec.optimizer.weight_decay, spec.optimizer.clip_norm));
     precisions.insert(ToString(spec.precision));
-    models.insert(model.family == Family::kCustom
-                      ? "custom trainer"
+    models.insert(model.family == Family::kCustom ? "custom trainer"
+                  : model.family == Family::kLstm
+                      ? absl::StrCat("lstm, state reset at every window", model.dropout > 0 ? absl::StrCat(", dropout ", ShortNumber(model.dropout)) : "",
+                                     model.tied_head ? ", tied head" : "")
                       : absl::StrCat(ToString(model.family), ", ", ToString(model.norm), ", ", ToString(model.position), ", ", ToString(model.activation),
                                      ", init ", ToString(model.init), model.tied_head ? ", tied head" : "", model.qk_norm ? ", qk norm" : ""));
   }
@@ -91,6 +94,50 @@ std::vector<Fact> Recipe(const std::vector<StoredTrial>& trials) {
   add("optimiser", absl::StrJoin(optimizers, "; "));
   add("precision", absl::StrJoin(precisions, ", "));
   return recipe;
+}
+
+// Valid UTF-8 without control characters: a byte model writes any bytes.
+std::string Printable(const std::string& text) {
+  std::string json = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string clean;
+  for (const char c : nlohmann::json::parse(json).get<std::string>()) {
+    if (c == '\n' || c == '\t' || static_cast<unsigned char>(c) >= 0x20) clean += c;
+  }
+  return clean;
+}
+
+std::vector<ReportBaseline> BaselinesOf(const std::vector<StoredTrial>& trials) {
+  std::vector<ReportBaseline> baselines;
+  for (const StoredTrial& trial : trials) {
+    if (trial.planned.role != TrialRole::kBaseline || !trial.result.has_value() || !trial.result->final_loss_nats.has_value()) continue;
+    const ModelShape& model = trial.planned.spec.model;
+    baselines.push_back({.trial_id = absl::StrCat(trial.id.value()),
+                         .order = model.ngram_order,
+                         .smoothing = ToString(model.ngram_smoothing),
+                         .tokens = static_cast<double>(trial.result->tokens_trained),
+                         .loss_nats = *trial.result->final_loss_nats,
+                         .loss_se = trial.result->final_loss_se,
+                         .bits_per_byte = trial.result->bits_per_byte});
+  }
+  std::stable_sort(baselines.begin(), baselines.end(),
+                   [](const ReportBaseline& a, const ReportBaseline& b) { return a.loss_nats > b.loss_nats; });
+  return baselines;
+}
+
+// The text of the best trial that left one; with `counted` of a baseline.
+std::optional<ReportSample> BestSample(const std::vector<StoredTrial>& trials, bool counted) {
+  const StoredTrial* best = nullptr;
+  for (const StoredTrial& trial : trials) {
+    if (counted ? trial.planned.role != TrialRole::kBaseline : !IsObservation(trial.planned.role)) continue;
+    if (!trial.result.has_value() || !trial.result->final_loss_nats.has_value() || trial.result->sample_text.empty()) continue;
+    if (best == nullptr || *trial.result->final_loss_nats < *best->result->final_loss_nats) best = &trial;
+  }
+  if (best == nullptr) return std::nullopt;
+  const ModelShape& model = best->planned.spec.model;
+  const std::string size = counted ? absl::StrCat("order ", model.ngram_order) : absl::StrCat("N ", FormatCount(static_cast<double>(best->planned.params.total())), " in all");
+  return ReportSample{absl::StrCat(ToString(model.family), ", ", size, ", D ", FormatTokens(static_cast<double>(best->result->tokens_trained)), ", loss ",
+                                   FormatLoss(*best->result->final_loss_nats), " (trial ", best->id.value(), ", seed ", best->planned.spec.seed, ", temperature 1)"),
+                      Printable(best->result->sample_text)};
 }
 
 ReportData DataOf(const std::vector<StoredTrial>& trials) {
@@ -149,7 +196,13 @@ absl::StatusOr<ReportContext> StudyReportContext(const std::string& name, const 
   context.recipe = Recipe(trials);
   context.provenance = Provenance(trials);
   absl::Time newest = absl::InfinitePast();
+  context.baselines = BaselinesOf(trials);
+  for (const bool counted : {false, true}) {
+    if (std::optional<ReportSample> sample = BestSample(trials, counted)) context.samples.push_back(*std::move(sample));
+  }
   for (const StoredTrial& trial : trials) {
+    if (trial.planned.role == TrialRole::kBaseline) continue;
+    if (context.family.empty() && !trial.planned.text.empty()) context.family = ToString(trial.planned.spec.model.family);
     ISOFLOP_ASSIGN_OR_RETURN(std::vector<LossPoint> curve, store->LoadCurve(trial.id));
     context.trials.push_back(TrialOf(trial, std::move(curve)));
     if (trial.result.has_value() && trial.finished_at.has_value()) newest = std::max(newest, *trial.finished_at);
@@ -158,6 +211,42 @@ absl::StatusOr<ReportContext> StudyReportContext(const std::string& name, const 
   context.commands = {absl::StrCat("isoflop report ", study.name), "isoflop report --from report.json"};
   return context;
 }
+
+namespace {
+
+// Analyses each study that --beside names under the flags of this one, and compares
+// it with `own`. Appends its sample of text.
+absl::Status AddFamilies(const ReportRequest& request, const AnalysisInput& input, const AnalysisResult& own, const Context& context,
+                         ReportContext* about) {
+  for (const std::string& source : request.beside) {
+    AnalysisFlags flags = request.flags;
+    flags.source = source;
+    flags.with_curves = false;
+    if (!IsCsv(source)) {
+      flags.columns.clear();
+      flags.derivations.clear();
+    }
+    ISOFLOP_ASSIGN_OR_RETURN(AnalysisInput other, LoadAnalysisInput(flags, context));
+    other.options.sections = AnalysisOptions::Sections::None();
+    ReportFamily family{.name = other.name, .family = "", .analysis = {}, .comparison = {}};
+    if (!other.is_csv) {
+      ISOFLOP_ASSIGN_OR_RETURN(ReportContext beside, StudyReportContext(other.name, context.environment.db));
+      family.family = beside.family;
+      // The counted models of one data set are told once.
+      if (!beside.samples.empty() && !beside.family.empty()) about->samples.push_back(std::move(beside.samples.back()));
+    }
+    ComparisonOptions comparing;
+    if (flags.draws) comparing.draws = *flags.draws;
+    if (flags.seed) comparing.seed = *flags.seed;
+    comparing.levels = input.options.spec.levels;
+    ISOFLOP_ASSIGN_OR_RETURN(family.analysis, Analyze(std::move(other.observations), other.options));
+    family.comparison = CompareStudies(own, input.name, family.analysis, family.name, comparing);
+    about->families.push_back(std::move(family));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<MadeReport> MakeReport(const ReportRequest& request, const Context& context) {
   std::string storage;
@@ -179,6 +268,7 @@ absl::StatusOr<MadeReport> MakeReport(const ReportRequest& request, const Contex
   input.options.sections = AnalysisOptions::Sections();  // a report has them all
   MadeReport made{.name = input.name, .is_newest = input.is_newest, .analysis = {}, .report = {}, .written = {}};
   ISOFLOP_ASSIGN_OR_RETURN(made.analysis, Analyze(std::move(input.observations), input.options));
+  ISOFLOP_RETURN_IF_ERROR(AddFamilies(request, input, made.analysis, context, &about));
   made.report = BuildReport(made.analysis, about);
   const std::string stem = input.is_csv ? std::filesystem::path(input.name).stem().string() : input.name;
   const std::string folder = request.output.empty() ? stem + "-report" : request.output;

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "analysis/analysis_result.h"
@@ -16,6 +17,7 @@ namespace isoflop {
 
 struct ReportRequest {
   AnalysisFlags flags;
+  std::vector<std::string> beside;  // other studies or CSVs, for the section Families
   std::string output;       // folder; empty: <name>-report
   std::string js = "auto";  // auto | off | FILE
   bool convert = true;      // figures as PDF and PNG too, where rsvg-convert is found

@@ -32,10 +32,12 @@ struct Prediction {
   double loss = 0;
   std::optional<double> z;
 };
-// What the law says of this trial's end; nullopt without a law, and for trunks.
+// What the law says of this trial's end; nullopt without a law, and for trunks and
+// baselines.
 std::optional<Prediction> Predict(const wire::Trial& trial, const std::optional<LiveFit>& fit,
                                   CountConvention count) {
-  if (!fit || trial.role() == wire::TRIAL_ROLE_TRUNK || IsBad(trial)) return std::nullopt;
+  const bool observed = trial.role() != wire::TRIAL_ROLE_TRUNK && trial.role() != wire::TRIAL_ROLE_BASELINE;
+  if (!fit || !observed || IsBad(trial)) return std::nullopt;
   Prediction out;
   out.loss = fit->law.LossAt(ParamsOfTrial(trial, count), static_cast<double>(trial.tokens_planned()));
   // A law that is met exactly has no noise to count in.
@@ -112,8 +114,12 @@ double ParamsOfTrial(const wire::Trial& trial, CountConvention count) {
   return static_cast<double>(ParamsUnder(count, params));
 }
 
+std::string ParamsText(const wire::Trial& trial, CountConvention count) {
+  return trial.counted().empty() ? FormatCount(ParamsOfTrial(trial, count)) : trial.counted();
+}
+
 std::string SizeOfTrial(const wire::Trial& trial, CountConvention count) {
-  return absl::StrCat(FormatCount(ParamsOfTrial(trial, count)), " x ",
+  return absl::StrCat(ParamsText(trial, count), " x ",
                       FormatTokens(static_cast<double>(trial.tokens_planned())));
 }
 
@@ -172,7 +178,7 @@ std::vector<std::string> StatusLines(const StudyView& view, const std::optional<
   for (const wire::Trial* trial : chosen) {
     std::vector<std::string> row(kHeader.size());
     row[0] = absl::StrCat(trial->id());
-    row[1] = FormatCount(ParamsOfTrial(*trial, options.count));
+    row[1] = ParamsText(*trial, options.count);
     row[2] = FormatTokens(static_cast<double>(trial->tokens_planned()));
     row[3] = trial->suspect() ? "leased?" : trial->state();
     std::string tail;
@@ -275,6 +281,7 @@ nlohmann::json StatusJson(const StudyView& view, const std::optional<LiveFit>& f
                 {"parent_trial", trial->parent_trial_id() == 0 ? Json(nullptr) : Json(trial->parent_trial_id())},
                 {"seed", trial->seed()},
                 {"params", ParamsOfTrial(*trial, options.count)},
+                {"counted", trial->counted().empty() ? Json(nullptr) : Json(trial->counted())},
                 {"tokens_planned", trial->tokens_planned()},
                 {"budget_flops", trial->budget_flops() > 0 ? Json(trial->budget_flops()) : Json(nullptr)},
                 {"flops_to_spend", trial->flops_to_spend()},

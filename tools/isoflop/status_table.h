@@ -52,6 +52,9 @@ nlohmann::json StatusJson(const StudyView& view, const std::optional<LiveFit>& f
                           const StatusOptions& options, absl::Time now);
 nlohmann::json WorkersJson(const wire::WorkerList& workers);
 
+// "20.6K", or what a baseline is, which has no N: "3-gram kneser_ney".
+std::string ParamsText(const wire::Trial& trial, CountConvention count);
+
 // N of a trial under `count`.
 double ParamsOfTrial(const wire::Trial& trial, CountConvention count);
 // "235M x 3.29B".

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/convert.h"
 #include "store/result_store.h"
+#include "study/shape_text.h"
 #include "study/status_macros.h"
 #include "study/study_yaml.h"
 #include "tools/isoflop/local_cluster.h"
@@ -39,6 +40,7 @@ wire::Trial TrialOf(const StoredTrial& stored, const std::string& study_name,
   out.set_params_blocks(planned.params.blocks);
   out.set_vocab_size(planned.spec.model.vocab_size);
   out.set_tied_head(planned.spec.model.tied_head);
+  if (planned.spec.model.family == Family::kNgram) out.set_counted(NgramText(planned.spec.model));
   out.set_tokens_planned(planned.spec.tokens_planned());
   out.set_batch_tokens(planned.spec.batch_tokens());
   out.set_budget_flops(planned.budget_flops);
@@ -99,7 +101,7 @@ void CountTrial(const wire::Trial& trial, wire::Study& study) {
   const bool is_trunk = trial.role() == wire::TRIAL_ROLE_TRUNK;
   if (is_trunk) study.set_trunks(study.trunks() + 1);
   if (state == "cancelled") return;
-  if (!is_trunk) {
+  if (!is_trunk && trial.role() != wire::TRIAL_ROLE_BASELINE) {
     study.set_observations_total(study.observations_total() + 1);
     if (state == "completed" || state == "diverged") {
       study.set_observations_done(study.observations_done() + 1);

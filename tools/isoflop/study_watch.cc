@@ -76,7 +76,8 @@ class BackgroundFit {
     }
     int observations = 0;
     for (const wire::Trial& trial : trials) {
-      if (trial.role() != wire::TRIAL_ROLE_TRUNK && trial.has_final_loss_nats()) ++observations;
+      const bool observed = trial.role() != wire::TRIAL_ROLE_TRUNK && trial.role() != wire::TRIAL_ROLE_BASELINE;
+      if (observed && trial.has_final_loss_nats()) ++observations;
     }
     if (!pending_.valid() && observations >= kFewestForFit && observations != fitted_ &&
         now - begun_ >= kFitSeconds) {
