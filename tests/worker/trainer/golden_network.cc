@@ -1,5 +1,6 @@
 #include "tests/worker/trainer/golden_network.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -96,6 +97,10 @@ GoldenTokens TokensOfStep(int64_t step) {
     window.data_ptr<int64_t>()[i] = static_cast<int64_t>(SplitMix64(static_cast<uint64_t>(1000 * step + i)) % kVocab);
   }
   return {window.narrow(1, 0, kGoldenPositions).contiguous(), window.narrow(1, 1, kGoldenPositions).contiguous()};
+}
+
+at::Tensor RandomTokens(int64_t vocab_size, int64_t rows, int64_t positions, uint64_t seed) {
+  return at::randint(vocab_size, {rows, positions}, at::detail::createCPUGenerator(seed), at::TensorOptions().dtype(at::kLong));
 }
 
 at::Tensor Recorded(const std::string& name) {

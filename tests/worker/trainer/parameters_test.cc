@@ -31,7 +31,7 @@ double StartLoss(const ModelShape& shape) {
   Parameters parameters(LayOutParameters(shape, 64), at::kCPU);
   InitializeParameters(shape, 1, parameters);
   const Transformer model(shape, 64, parameters, Precision::kFp32);
-  const at::Tensor window = at::randint(shape.vocab_size, {kStartSequences, 65}, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor window = RandomTokens(shape.vocab_size, kStartSequences, 65);
   return model.TokenLosses(window.narrow(1, 0, 64).contiguous(), window.narrow(1, 1, 64).contiguous()).mean().item<double>();
 }
 

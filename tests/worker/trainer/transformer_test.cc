@@ -163,7 +163,7 @@ TEST_P(ParityTest, OneBatchIsLearntByHeart) {
   InitializeParameters(shape, 1, parameters);
   const Transformer model(shape, 64, parameters, Precision::kFp32, MakeOps(GetParam()));
   Optimizer optimizer(GoldenOptimizer(), parameters);
-  const at::Tensor window = at::randint(shape.vocab_size, {4, 65}, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor window = RandomTokens(shape.vocab_size, 4, 65);
   const at::Tensor inputs_BT = window.narrow(1, 0, 64).contiguous(), targets_BT = window.narrow(1, 1, 64).contiguous();
   double loss_nats = 0;
   for (int step = 0; step < 300; ++step) {
@@ -217,7 +217,7 @@ TEST_P(ParityTest, FourMicroBatchesGiveTheGradientOfOne) {
   Parameters parameters(LayOutParameters(shape, 64), at::kCPU);
   InitializeParameters(shape, 1, parameters);
   const Transformer model(shape, 64, parameters, Precision::kFp32, MakeOps(GetParam()));
-  const at::Tensor window = at::randint(shape.vocab_size, {4, 65}, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor window = RandomTokens(shape.vocab_size, 4, 65);
   const at::Tensor inputs_BT = window.narrow(1, 0, 64).contiguous(), targets_BT = window.narrow(1, 1, 64).contiguous();
   const auto add = [&](int64_t first, int64_t count) {
     const at::Tensor loss = model.SummedLoss(inputs_BT.narrow(0, first, count), targets_BT.narrow(0, first, count), true);
