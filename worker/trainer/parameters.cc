@@ -28,6 +28,9 @@ Start StartOf(const ModelShape& shape, const ParameterEntry& entry) {
   if (entry.role == ParameterRole::kBias || entry.role == ParameterRole::kGateBias || entry.role == ParameterRole::kHeadBias) {
     return {Start::kConstant, 0};
   }
+  if (shape.family == Family::kLstm && entry.role == ParameterRole::kTokenEmbedding) {
+    return {Start::kNormal, shape.tied_head ? 1 / std::sqrt(static_cast<double>(shape.d_model)) : 1};
+  }
   if (entry.role == ParameterRole::kGates) return {Start::kUniform, 1 / std::sqrt(static_cast<double>(shape.d_model))};
   const double residual = 1 / std::sqrt(2.0 * static_cast<double>(shape.n_layer));
   const double fan_in = static_cast<double>(entry.shape.back());

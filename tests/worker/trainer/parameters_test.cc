@@ -96,6 +96,15 @@ TEST(ParametersTest, TensorsStartWithTheSpreadOfTheirRole) {
   EXPECT_NEAR(spread(shape, "blocks.0.mlp.up.weight"), 1 / std::sqrt(64.0), 3e-3);
   EXPECT_NEAR(spread(shape, "blocks.0.mlp.down.weight"), 1 / std::sqrt(256.0) / 2, 1e-3);
   EXPECT_EQ(spread(shape, "head.weight"), 0);
+  // No norm stands behind an LSTM's embedding: torch.nn.Embedding's start.
+  ModelShape lstm = SmallShape();
+  lstm.family = Family::kLstm;
+  lstm.n_head = lstm.d_ff = 0;
+  EXPECT_NEAR(spread(lstm, "embedding.weight"), 1, 0.03);
+  EXPECT_NEAR(spread(lstm, "head.weight"), 0.02, 6e-4);
+  EXPECT_NEAR(spread(lstm, "blocks.0.lstm.state.weight"), 1 / std::sqrt(3 * 64.0), 3e-3);
+  lstm.tied_head = true;
+  EXPECT_NEAR(spread(lstm, "embedding.weight"), 1 / std::sqrt(64.0), 4e-3);
 }
 
 // Show 5. A head of N(0, 0.02) on a normed width d spreads the logits by
