@@ -149,7 +149,7 @@ class StoreCommandsTest(unittest.TestCase):
     def test_query_quotes_csv(self):
         self.import_epoch()
         out, _ = self.run_isoflop("query", "SELECT 'a,\"b\"' AS x, 0.1 AS y", "-o", "csv")
-        self.assertEqual(out, 'x,y\r\n"a,""b""",0.10000000000000001\r\n')
+        self.assertEqual(out, 'x,y\r\n"a,""b""",0.1\r\n')
 
     def test_query_refuses_and_helps(self):
         self.run_isoflop("query", "SELECT 1", code=3)  # no store

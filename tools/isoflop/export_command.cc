@@ -10,11 +10,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "analysis/analyze.h"
 #include "analysis/observations.h"
 #include "store/export_rows.h"
 #include "store/result_store.h"
+#include "study/format.h"
 #include "study/status_macros.h"
 #include "study/study_yaml.h"
 #include "tools/isoflop/commands.h"
@@ -86,7 +86,7 @@ absl::StatusOr<Judged> Judge(ResultStore& store, const StudyRecord& study) {
 }
 
 std::string MaybeNumber(const std::optional<double>& value) {
-  return value ? absl::StrFormat("%.17g", *value) : "";
+  return value ? ExactNumber(*value) : "";
 }
 
 struct Exported {

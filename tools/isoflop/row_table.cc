@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "study/format.h"
 #include "tools/isoflop/terminal.h"
 
 namespace isoflop {
@@ -36,7 +37,7 @@ std::string CsvField(const std::string& text) {
 
 std::string CsvField(const QueryValue& value) {
   if (const auto* integer = std::get_if<int64_t>(&value.value)) return absl::StrCat(*integer);
-  if (const auto* real = std::get_if<double>(&value.value)) return absl::StrFormat("%.17g", *real);
+  if (const auto* real = std::get_if<double>(&value.value)) return ExactNumber(*real);
   if (const auto* text = std::get_if<std::string>(&value.value)) {
     return value.is_blob ? Hex(*text) : CsvField(*text);
   }

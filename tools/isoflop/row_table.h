@@ -25,7 +25,7 @@ struct RowTable {
 // One value: NULL is empty, a real number has 6 digits, a blob is X'..'.
 std::string ValueForTable(const QueryValue& value);
 
-// RFC 4180, reals as %.17g: one field, and one line with its \r\n.
+// RFC 4180, reals in the fewest digits that read back the same: one field, and one line with its \r\n.
 std::string CsvField(const QueryValue& value);
 std::string CsvField(const std::string& text);
 std::string CsvLine(const std::vector<std::string>& fields);
