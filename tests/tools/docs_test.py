@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the documents against the code: every file that docs/*.md and README.md
-name in backquotes exists, every `file: Function` pair of docs/ARCHITECTURE.md
+"""Checks the documents against the code: every file that a page of docs/ and README.md
+name in backquotes or link to exists, every `file: Function` pair of docs/ARCHITECTURE.md
 stands in that file, and every outcome class, exit code and status code has its
 row in docs/errors.md."""
 import pathlib
@@ -9,7 +9,7 @@ import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCS = sorted((ROOT / "docs").glob("*.md")) + [ROOT / "README.md"]
+DOCS = sorted((ROOT / "docs").rglob("*.md")) + [ROOT / "README.md"]
 ROOMS = ("study", "corpus", "proto", "store", "coordinator", "worker", "analysis", "tools", "configs", "tests", "docs", "cmake", "examples", "bench")
 # `study/planner.cc`, `tests/fakes/`, `configs/a.yaml`; not `results/...` or globs
 FILE = re.compile(r"`((?:%s)/[A-Za-z0-9_./-]*)`" % "|".join(ROOMS))
@@ -23,6 +23,15 @@ class DocsTest(unittest.TestCase):
             for name in FILE.findall(doc.read_text()):
                 with self.subTest(doc=doc.name, file=name):
                     self.assertTrue((ROOT / name).exists(), f"{doc.name} names {name}, which is not there")
+
+    def test_every_link_leads_to_a_file(self):
+        links = 0
+        for doc in DOCS:
+            for link in re.findall(r"\]\(([^)#:]+)\)", doc.read_text()):
+                links += 1
+                with self.subTest(doc=doc.name, link=link):
+                    self.assertTrue((doc.parent / link).exists(), f"{doc.name} links to {link}, which is not there")
+        self.assertGreater(links, 4)
 
     def test_every_named_function_stands_in_its_file(self):
         pairs = 0
