@@ -116,6 +116,8 @@ class FamiliesTest(unittest.TestCase):
         baseline = self.query("SELECT trial_id FROM baseline WHERE smoothing = 'kneser_ney' AND ngram_order = 3")[0]["trial_id"]
         self.assertRegex(self.run_isoflop("perplexity", baseline, text).stdout, "nats/token")
         self.assertGreater(len(self.run_isoflop("generate", baseline, "-n", 50, text=False).stdout), 10)
+        empty = self.run_isoflop("generate", trial, "--prompt", "", codes=(2,))
+        self.assertIn("--prompt: empty\ncure: ", empty.stderr)
         nothing = self.run_isoflop("generate", 99999, codes=(3,))
         self.assertIn("99999", nothing.stderr)
         trunkless = self.run_isoflop("attention", trial, "--text", "It is", codes=(2,))

@@ -122,7 +122,11 @@ absl::StatusOr<int> RunPerplexity(const TextFlags& flags, const Context& context
 
 absl::StatusOr<int> RunGenerate(const TextFlags& flags, const Context& context) {
   ISOFLOP_ASSIGN_OR_RETURN(std::vector<std::string> words, Begin("generate", flags, context));
-  if (flags.prompt.has_value()) words.push_back(absl::StrCat("--prompt=", *flags.prompt));
+  if (flags.prompt.has_value() && flags.prompt->empty()) {
+    words.insert(words.end(), {"--prompt", ""});  // CLI11 takes "--prompt=" for a flag without its text
+  } else if (flags.prompt.has_value()) {
+    words.push_back(absl::StrCat("--prompt=", *flags.prompt));  // a prompt may begin with a dash
+  }
   Add(&words, "--prompt-file", flags.prompt_file);
   Add(&words, "--tokens", flags.tokens);
   Add(&words, "--temperature", flags.temperature);

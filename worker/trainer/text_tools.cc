@@ -144,7 +144,7 @@ absl::StatusOr<int> RunPerplexity(const Flags& flags) {
   std::printf("%s nats/token, perplexity %s%s\n", FormatLoss(loss.loss_nats).c_str(), FormatSignificant(loss.perplexity(), 4).c_str(),
               loss.bits_per_byte.has_value() ? absl::StrCat(", ", FormatLoss(*loss.bits_per_byte), " bits/byte").c_str() : "");
   if (flags.quiet) return 0;
-  std::printf("  %s tokens, %s bytes, %s\n", FormatTokens(static_cast<double>(loss.tokens)).c_str(),
+  std::printf("  %s tokens, %s, %s\n", FormatTokens(static_cast<double>(loss.tokens)).c_str(),
               FormatBytes(static_cast<double>(loss.bytes)).c_str(), NameOf(flags, *model).c_str());
   if (is_short) {
     std::printf("  shorter than the model's window of %lld tokens: its first tokens, which have little before them, weigh more than in training\n",
