@@ -11,7 +11,7 @@ out=results/families
 while [ $# -gt 0 ]; do
   case "$1" in
     -o) shift; out="$1" ;;
-    -h|--help) sed -n '2,8p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    -h|--help) sed -n '2,7p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) echo "tools/families.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
   esac
   shift
@@ -25,7 +25,9 @@ if [ -z "$isoflop" ]; then
   echo "cure: tools/quickstart.sh, or cmake --preset release && cmake --build --preset release" >&2
   exit 1
 fi
-export ISOFLOP_HOME="${ISOFLOP_HOME:-$PWD/$out/home}"
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+export ISOFLOP_HOME="${ISOFLOP_HOME:-$out/home}"
 started=$SECONDS
 # 4: a number was refused somewhere; the report says which.
 for study in transformer lstm; do
