@@ -44,6 +44,8 @@ else
 fi
 say "built in $((SECONDS - built)) s; tests"
 
+# What was just installed may not be skipped for want of it.
+export ISOFLOP_TEST_TRANSFORMERS=1
 # ctest's summary is held back to the end; before it stand the ten slowest tests.
 set +e
 ctest --preset "$preset" -j "$(nproc)" "${ctest_args[@]}" 2>&1 | awk '

@@ -22,10 +22,9 @@ namespace isoflop {
 namespace {
 
 struct TextFlags {
-  std::string trial, file, folder;
-  std::string checkpoints, tokenizer, output;
-  std::optional<std::string> prompt;
-  std::string prompt_file, tokens, temperature, top_k, top_p, seed, stop, text, layer, head;
+  std::string trial, folder, checkpoints, tokenizer;
+  // Handed on as they were given, empty or not; isoflop-trainer judges them.
+  std::optional<std::string> file, output, prompt, prompt_file, tokens, temperature, top_k, top_p, seed, stop, text, layer, head;
   bool cpu = false, no_cache = false;
 };
 
@@ -109,9 +108,15 @@ absl::StatusOr<std::vector<std::string>> Begin(const char* tool, const TextFlags
   return words;
 }
 
-void Add(std::vector<std::string>* words, const char* flag, const std::string& value) {
-  // One word, so that a text that begins with a dash stays a text.
-  if (!value.empty()) words->push_back(absl::StrCat(flag, "=", value));
+// One word, so that a text that begins with a dash stays a text; but two for an empty
+// one, since CLI11 takes "--prompt=" for a flag without its text.
+void Add(std::vector<std::string>* words, const char* flag, const std::optional<std::string>& value) {
+  if (!value.has_value()) return;
+  if (value->empty()) {
+    words->insert(words->end(), {flag, ""});
+  } else {
+    words->push_back(absl::StrCat(flag, "=", *value));
+  }
 }
 
 absl::StatusOr<int> RunPerplexity(const TextFlags& flags, const Context& context) {
@@ -122,11 +127,7 @@ absl::StatusOr<int> RunPerplexity(const TextFlags& flags, const Context& context
 
 absl::StatusOr<int> RunGenerate(const TextFlags& flags, const Context& context) {
   ISOFLOP_ASSIGN_OR_RETURN(std::vector<std::string> words, Begin("generate", flags, context));
-  if (flags.prompt.has_value() && flags.prompt->empty()) {
-    words.insert(words.end(), {"--prompt", ""});  // CLI11 takes "--prompt=" for a flag without its text
-  } else if (flags.prompt.has_value()) {
-    words.push_back(absl::StrCat("--prompt=", *flags.prompt));  // a prompt may begin with a dash
-  }
+  Add(&words, "--prompt", flags.prompt);
   Add(&words, "--prompt-file", flags.prompt_file);
   Add(&words, "--tokens", flags.tokens);
   Add(&words, "--temperature", flags.temperature);
@@ -140,7 +141,7 @@ absl::StatusOr<int> RunGenerate(const TextFlags& flags, const Context& context) 
 
 absl::StatusOr<int> RunAttention(const TextFlags& flags, const Context& context) {
   ISOFLOP_ASSIGN_OR_RETURN(std::vector<std::string> words, Begin("attention", flags, context));
-  words.push_back(absl::StrCat("--text=", flags.text));
+  Add(&words, "--text", flags.text);
   Add(&words, "--layer", flags.layer);
   Add(&words, "--head", flags.head);
   Add(&words, "--output", flags.output);
@@ -206,7 +207,7 @@ CommandBody AddCheckpointCommand(CLI::App& app) {
       ISOFLOP_ASSIGN_OR_RETURN(words, Begin("checkpoint-export", *flags, context));
     } else {
       words = {"checkpoint-import", flags->folder};
-      Add(&words, "--tokenizer", flags->tokenizer);
+      if (!flags->tokenizer.empty()) Add(&words, "--tokenizer", flags->tokenizer);
       if (context.flags.json) words.emplace_back("--json");
       if (context.flags.quiet) words.emplace_back("--quiet");
     }
