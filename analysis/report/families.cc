@@ -1,8 +1,11 @@
-// F20 and T11-T13: the study beside counted models and beside other families.
+// F20, F21 and T11-T13: the study beside counted models and beside other families.
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -15,12 +18,24 @@ namespace {
 
 constexpr const char* kFamilyColors[] = {kColorIsoflop, kColorEnvelope, "#7b4fa3", "#a37f1c"};
 
-std::string NameOf(const ReportBaseline& baseline) {
-  std::string smoothing = baseline.smoothing;
+std::string NameOf(int64_t order, std::string smoothing) {
   if (smoothing == "kneser_ney") smoothing = "Kneser-Ney";
   if (smoothing == "absolute_discount") smoothing = "absolute discounting";
   if (smoothing == "add_k") smoothing = "add-k";
-  return absl::StrCat(baseline.order, "-gram, ", smoothing);
+  return absl::StrCat(order, "-gram, ", smoothing);
+}
+
+std::string NameOf(const ReportBaseline& baseline) { return NameOf(baseline.order, baseline.smoothing); }
+
+// `baselines` by loss from the worst, and so is what comes back: one line an order, where
+// a study may count dozens.
+std::vector<ReportBaseline> BestOfEachOrder(const std::vector<ReportBaseline>& baselines) {
+  std::vector<ReportBaseline> best;
+  for (const ReportBaseline& baseline : baselines) {
+    std::erase_if(best, [&](const ReportBaseline& worse) { return worse.order == baseline.order; });
+    best.push_back(baseline);
+  }
+  return best;
 }
 
 // This study's name in a figure with others: its family where that tells them apart.
@@ -121,19 +136,62 @@ std::optional<Figure> FamiliesFigure(const AnalysisResult& result, const ReportC
     const Range theirs = FlopsRange(family.analysis);
     if (!family.analysis.rows.empty()) flops = {std::min(flops.lo, theirs.lo), std::max(flops.hi, theirs.hi)};
   }
-  for (size_t i = 0; i < context.baselines.size(); ++i) {
-    const ReportBaseline& baseline = context.baselines[i];
-    const std::optional<double> loss = LossOf(baseline, result);
+  // At one budget a line from end to end would be a point.
+  if (!(flops.hi > flops.lo)) flops = {flops.lo / 2, flops.hi * 2};
+  const std::vector<ReportBaseline> lines = BestOfEachOrder(context.baselines);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const std::optional<double> loss = LossOf(lines[i], result);
     if (!loss.has_value()) continue;
     // From light to dark as they get better.
-    const int grey = context.baselines.size() < 2 ? 0x60 : static_cast<int>(0xb8 - 0x88 * i / (context.baselines.size() - 1));
-    figure.series.push_back({.label = NameOf(baseline), .x = {flops.lo, flops.hi}, .y = {*loss, *loss}, .line = true,
+    const int grey = lines.size() < 2 ? 0x60 : static_cast<int>(0xb8 - 0x88 * i / (lines.size() - 1));
+    figure.series.push_back({.label = NameOf(lines[i]), .x = {flops.lo, flops.hi}, .y = {*loss, *loss}, .line = true,
                              .dotted = true, .color = absl::StrFormat("#%02x%02x%02x", grey, grey, grey), .line_width = 1});
   }
-  figure.caption = absl::StrCat("n = ", result.rows.size());
-  for (const ReportFamily& family : context.families) absl::StrAppend(&figure.caption, " and ", family.analysis.rows.size());
-  absl::StrAppend(&figure.caption, " observations. Solid: the loss of the compute-optimal run by approach 3",
-                  context.baselines.empty() ? "." : ". Dotted: counted models, which cost no training FLOPs; from above in the order of the legend.");
+  size_t observations = result.rows.size();
+  bool has_law = FrontierOf(result, Approach::kParametric) != nullptr;
+  figure.caption = absl::StrCat("n = ", observations);
+  for (const ReportFamily& family : context.families) {
+    observations += family.analysis.rows.size();
+    has_law = has_law || FrontierOf(family.analysis, Approach::kParametric) != nullptr;
+    absl::StrAppend(&figure.caption, " and ", family.analysis.rows.size());
+  }
+  absl::StrAppend(&figure.caption, observations == 1 ? " observation." : " observations.",
+                  has_law ? " Solid: the loss of the compute-optimal run by approach 3." : "",
+                  lines.empty() ? "" : " Dotted: the best counted model of each order, which cost no training FLOPs; from above in the order of the legend.");
+  return figure;
+}
+
+std::optional<Figure> CountedTokensFigure(const AnalysisResult& result, const ReportContext& context) {
+  // By order and smoothing; of each the losses by tokens.
+  std::map<std::pair<int64_t, std::string>, std::map<double, double>> curves;
+  int64_t highest_order = 1;
+  for (const ReportBaseline& baseline : context.baselines) {
+    const std::optional<double> loss = LossOf(baseline, result);
+    if (!loss.has_value()) continue;
+    // Of several seeds, which count different windows, the best.
+    auto [at, added] = curves[{baseline.order, baseline.smoothing}].emplace(baseline.tokens, *loss);
+    if (!added) at->second = std::min(at->second, *loss);
+    highest_order = std::max(highest_order, baseline.order);
+  }
+  std::erase_if(curves, [](const auto& curve) { return curve.second.size() < 2; });
+  if (curves.empty()) return std::nullopt;
+  Figure figure{.name = "fig21_counted_tokens", .number = "F21", .title = "Counted models by amount of text"};
+  figure.x = {.label = "tokens counted", .scale = Scale::kLog};
+  figure.y = {.label = LossLabel(result), .scale = Scale::kLog};
+  size_t points = 0;
+  for (const auto& [model, losses] : curves) {
+    const auto& [order, smoothing] = model;
+    const double place = highest_order > 1 ? static_cast<double>(order - 1) / static_cast<double>(highest_order - 1) : 0;
+    Series series{.label = NameOf(order, smoothing), .line = true, .color = Viridis(0.9 * place)};
+    series.mark = smoothing == "kneser_ney" ? Glyph::kCircle : smoothing == "add_k" ? Glyph::kTriangle : Glyph::kSquare;
+    for (const auto& [tokens, loss] : losses) {
+      series.x.push_back(tokens);
+      series.y.push_back(loss);
+    }
+    points += losses.size();
+    figure.series.push_back(std::move(series));
+  }
+  figure.caption = absl::StrCat("n = ", points, " counted models, on the frozen evaluation set of the study.");
   return figure;
 }
 

@@ -128,6 +128,7 @@ ReportSection Families(const AnalysisResult& result, const ReportContext& contex
   section.Add(FamiliesFigure(result, context));
   section.Add(FamiliesTable(result, context));
   section.Add(MultipliersTable(context));
+  section.Add(CountedTokensFigure(result, context));
   section.Add(BaselinesTable(context));
   for (const ReportSample& sample : context.samples) section.Code(absl::StrCat("Written by ", sample.label), sample.text);
   return section.Take();

@@ -86,6 +86,7 @@ std::optional<Figure> ProfileFigure(const AnalysisResult& result);              
 std::vector<Figure> HoldoutFigures(const AnalysisResult& result);                                      // F17a, F17b
 
 std::optional<Figure> FamiliesFigure(const AnalysisResult& result, const ReportContext& context);      // F20
+std::optional<Figure> CountedTokensFigure(const AnalysisResult& result, const ReportContext& context); // F21
 
 // --- tables ------------------------------------------------------------------------------------
 

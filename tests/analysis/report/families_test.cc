@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
 #include "analysis/report/report.h"
 #include "analysis/report/svg_writer.h"
 #include "tests/analysis/report/literal_result.h"
@@ -59,12 +63,63 @@ TEST(FamiliesTest, ToldFromWhoNeedsMore) {
   }
 }
 
+const Figure* Find(const Report& report, const std::string& number) {
+  for (const Figure* figure : report.Figures()) {
+    if (figure->number == number) return figure;
+  }
+  return nullptr;
+}
+
+// Orders x smoothings x amounts of text in one study: 12 lines of 4 names hid the runs.
+TEST(FamiliesTest, OfManyCountedModelsEachOrderHasOneLine) {
+  ReportContext context = Context();
+  context.families.clear();
+  context.baselines.clear();
+  for (const double tokens : {1e4, 1e5, 1e6}) {
+    for (const auto& [order, smoothing, loss] : {std::tuple(int64_t{1}, "kneser_ney", 5.0), std::tuple(int64_t{1}, "add_k", 5.1),
+                                                 std::tuple(int64_t{3}, "kneser_ney", 4.0), std::tuple(int64_t{3}, "add_k", 4.5)}) {
+      context.baselines.push_back({.trial_id = "7", .order = order, .smoothing = smoothing, .tokens = tokens,
+                                   .loss_nats = loss - 0.1 * std::log10(tokens / 1e4), .loss_se = {}, .bits_per_byte = {}});
+    }
+  }
+  std::stable_sort(context.baselines.begin(), context.baselines.end(), [](const auto& a, const auto& b) { return a.loss_nats > b.loss_nats; });
+  const Report report = BuildReport(LiteralResult(), context);
+  const Figure* beside = Find(report, "F20");
+  ASSERT_NE(beside, nullptr);
+  std::vector<std::string> labels;
+  for (const Series& series : beside->series) labels.push_back(series.label);
+  EXPECT_THAT(labels, testing::ElementsAre("transformer", "L*(C), transformer", "1-gram, Kneser-Ney", "3-gram, Kneser-Ney"));
+  EXPECT_DOUBLE_EQ(beside->series.back().y.front(), 3.8);
+
+  const Figure* counted = Find(report, "F21");
+  ASSERT_NE(counted, nullptr);
+  ASSERT_EQ(counted->series.size(), 4u);
+  EXPECT_EQ(counted->series[0].label, "1-gram, add-k");
+  EXPECT_THAT(counted->series[3].x, testing::ElementsAre(1e4, 1e5, 1e6));
+  EXPECT_THAT(counted->series[3].y, testing::ElementsAre(4.0, testing::DoubleEq(3.9), testing::DoubleEq(3.8)));
+  EXPECT_EQ(XmlFault(RenderSvg(*counted)), "");
+}
+
+TEST(FamiliesTest, OneAmountOfTextMakesNoFigureOfAmounts) {
+  EXPECT_EQ(Find(BuildReport(LiteralResult(), Context()), "F21"), nullptr);
+}
+
+TEST(FamiliesTest, AtOneBudgetACountedModelStillHasALine) {
+  AnalysisResult result = LiteralResult();
+  result.rows.resize(1);
+  result.exclusions.clear();
+  ReportContext context = Context();
+  context.families.clear();
+  const Report report = BuildReport(result, context);
+  const Figure* figure = Find(report, "F20");
+  ASSERT_NE(figure, nullptr);
+  const std::vector<double>& ends = figure->series.back().x;
+  EXPECT_DOUBLE_EQ(ends.back() / ends.front(), 4);
+}
+
 TEST(FamiliesTest, TheFigureHasEachFamilyItsLawAndALineACountedModel) {
   const Report report = BuildReport(LiteralResult(), Context());
-  const Figure* figure = nullptr;
-  for (const Figure* one : report.Figures()) {
-    if (one->number == "F20") figure = one;
-  }
+  const Figure* figure = Find(report, "F20");
   ASSERT_NE(figure, nullptr);
   std::vector<std::string> labels;
   for (const Series& series : figure->series) labels.push_back(series.label);
@@ -88,11 +143,10 @@ TEST(FamiliesTest, InBitsACountedModelWithoutBytesHasNoLine) {
   ReportContext context = Context();
   context.baselines[0].bits_per_byte.reset();
   const Report report = BuildReport(result, context);
-  for (const Figure* figure : report.Figures()) {
-    if (figure->number != "F20") continue;
-    EXPECT_EQ(figure->series.back().y.front(), 1.75);
-    for (const Series& series : figure->series) EXPECT_NE(series.label, "1-gram, add-k");
-  }
+  const Figure* figure = Find(report, "F20");
+  ASSERT_NE(figure, nullptr);
+  EXPECT_EQ(figure->series.back().y.front(), 1.75);
+  for (const Series& series : figure->series) EXPECT_NE(series.label, "1-gram, add-k");
 }
 
 TEST(FamiliesTest, ARefusedComparisonSaysWhy) {
