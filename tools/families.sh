@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 out=results/families
 while [ $# -gt 0 ]; do
   case "$1" in
-    -o) shift; out="$1" ;;
+    -o) shift; out="${1:?-o needs a folder}" ;;
     -h|--help) sed -n '2,7p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) echo "tools/families.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
   esac
@@ -35,4 +35,4 @@ for study in transformer lstm; do
 done
 "$isoflop" report austen-transformer --beside austen-lstm -o "$out" || [ $? = 4 ]
 "$isoflop" compare austen-transformer austen-lstm || [ $? = 4 ]
-echo "families: $((SECONDS - started)) s"
+echo "families: $((SECONDS - started)) s; $out/report.html, and with ISOFLOP_HOME=$ISOFLOP_HOME the store"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the documents against the code: every file that a page of docs/ and README.md
-name in backquotes or link to exists, every `file: Function` pair of docs/ARCHITECTURE.md
+"""Checks the documents against the code: every file that a page of docs/ or README.md
+names in backquotes or links to exists, every `file: Function` pair of docs/ARCHITECTURE.md
 stands in that file, and every outcome class, exit code and status code has its
 row in docs/errors.md."""
 import pathlib

@@ -72,8 +72,7 @@ class Parameters {
 // Gains are 1, biases 0. An LSTM starts in one way: gates uniform +-1/sqrt(D) as in
 // torch.nn.LSTM, the forget gate's bias 1 (Jozefowicz et al. 2015), head N(0, 0.02),
 // embedding N(0, 1) as in torch.nn.Embedding, tied ones N(0, 1/sqrt(D)): no norm stands
-// behind it, and gates that begin with N(0, 0.02) learn late (2 to 4 % more loss after a
-// million tokens).
+// behind it, and gates that are given N(0, 0.02) learn late.
 void InitializeParameters(const ModelShape& shape, uint64_t seed, Parameters& parameters);
 
 }  // namespace isoflop

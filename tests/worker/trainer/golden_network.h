@@ -38,7 +38,7 @@ GoldenTokens TokensOfStep(int64_t step);
 
 // (rows, T) tokens drawn uniformly from V, the same whatever ran before: Torch's own
 // generator would hand each test what the others left of it.
-at::Tensor RandomTokens(int64_t vocab_size, int64_t rows, int64_t positions, uint64_t seed = 1);
+at::Tensor RandomTokens(int64_t vocab_size, int64_t rows, int64_t positions);
 
 // A recorded tensor, "rmsnorm-rope-gelu/logits" say; fails the test where it is
 // not there.
